@@ -1,0 +1,263 @@
+"""Checking a request: who is it, without a look-up wherever the picture is fresh.
+
+`judge` is a plain function: Known needs no await. Only where this process does not know (`Ask`),
+the store is read: the record for a handle, the feed up to its head for an access token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sojourn import policy
+from sojourn.browser import Credentials
+from sojourn.engine.answers import Checked
+from sojourn.engine.keys import Remembered
+from sojourn.engine.picture import NEAR_LIFE_MS, NearCopy
+from sojourn.engine.proof import read_proof
+from sojourn.engine.refresh import renew_in_passing
+from sojourn.errors import (
+    CrossSite,
+    Expired,
+    ExpiredToken,
+    InvalidToken,
+    RefreshRequired,
+    Refused,
+    Revoked,
+    Stale,
+    Unauthenticated,
+)
+from sojourn.messages import NOTHING_TO_SEND, Incoming
+from sojourn.model import Principal, Purpose, Transport
+from sojourn.need import ANYONE_SIGNED_IN, Need
+from sojourn.revocations import Verdict
+
+if TYPE_CHECKING:
+    from sojourn.engine.core import Core
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Recognised from what this process holds."""
+
+    principal: Principal[Any]
+    touch: NearCopy | None = None
+    """The near copy whose "last seen" is due to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """This process does not know, or not recently enough: the store has to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nobody, and why."""
+
+    refusal: Refused
+
+
+Judgement = Known | Ask | Nothing
+_ASK = Ask()
+_ROUNDS = 5
+"""Judging, catching up and reading the ring again each take one; more means keys keep changing."""
+
+
+def judge(core: Core, presented: Credentials, *, now_ms: int, max_lag_ms: float) -> Judgement:
+    """Judge what a request presents, by what this process knows. No I/O.
+
+    Args:
+        core: The core.
+        presented: The credentials, as read by the browser rules.
+        now_ms: The present.
+        max_lag_ms: How old the picture may be; 0 always asks.
+    """
+    if presented.access:
+        return _judge_token(core, presented.access, presented.transport, now_ms, max_lag_ms)
+    if presented.handle:
+        return _judge_handle(core, presented.handle, now_ms, max_lag_ms)
+    if presented.is_ambiguous:
+        return Nothing(Unauthenticated("a cookie of this application came twice; sign in again"))
+    if presented.refresh:
+        return Nothing(RefreshRequired("the access token is over; refresh"))
+    return Nothing(Unauthenticated("sign in first"))
+
+
+def _is_current(core: Core, max_lag_ms: float) -> bool:
+    # The stamp is read before the maps; the follower writes the maps before the stamp.
+    return max_lag_ms > 0 and core.picture.lag_ms() <= max_lag_ms
+
+
+def _judge_handle(core: Core, text: str, now_ms: int, max_lag_ms: float) -> Judgement:
+    is_current = _is_current(core, max_lag_ms)
+    copy = core.picture.near.entries.get(text)
+    if copy is None or not is_current:
+        return _ASK
+    session = copy.session
+    if (
+        core.picture.judge_session(session) is not Verdict.GOOD
+        or now_ms >= session.dies_at_ms  # perhaps touched elsewhere: ask, never refuse
+        or now_ms - copy.read_at_ms >= NEAR_LIFE_MS
+    ):
+        core.picture.near.entries.pop(text, None)
+        return _ASK
+    is_due = policy.is_touch_due(session, now_ms=now_ms)
+    return Known(copy.principal, copy if is_due else None)
+
+
+def _judge_token(
+    core: Core, token: str, transport: Transport, now_ms: int, max_lag_ms: float
+) -> Judgement:
+    if core.keys.is_outdated:
+        return _ASK
+    is_current = _is_current(core, max_lag_ms)
+    remembered = core.keys.remembered.entries.get(token)
+    if remembered is None or now_ms >= remembered.not_after_ms:
+        try:
+            claims = core.keys.verify(token, now_ms=now_ms)
+        except InvalidToken as error:
+            return _ASK if error.reason == "unknown_kid" else Nothing(error)
+        except ExpiredToken as error:
+            return Nothing(_over(error.claims.ver))
+        principal = core.keys.principal_of(core, claims, transport=transport)
+        leeway_ms = core.settings.leeway_seconds * 1000
+        remembered = Remembered(claims, principal, claims.exp * 1000 + leeway_ms)
+        core.keys.remembered.put(token, remembered)
+    claims = remembered.claims
+    verdict = core.picture.view.judge(
+        subject=claims.sub, sid=claims.sid, position=claims.pos, version=claims.ver
+    )
+    match verdict:
+        case Verdict.REVOKED:
+            return Nothing(Revoked("this sign-in was ended; sign in again"))
+        case Verdict.REFRESH:
+            return Nothing(RefreshRequired("roles or claims have changed; refresh"))
+        case Verdict.GOOD:
+            pass
+    if not is_current:
+        return _ASK
+    principal = remembered.principal
+    if principal.transport != transport:
+        principal = msgspec.structs.replace(principal, transport=transport)
+    return Known(principal)
+
+
+def _over(version: int | None) -> Refused:
+    if version is None:
+        return Expired("the access token is over; sign in again")
+    return RefreshRequired("the access token is over; refresh")
+
+
+# --- the coroutine --------------------------------------------------------------------------------
+
+
+async def check(core: Core, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN) -> Checked[Any]:
+    """Find out who a request is; see `AsyncSojourn.check`."""
+    presented = core.browser.credentials(incoming)
+    now_ms = core.clock()
+    if presented.is_empty and not presented.is_ambiguous:
+        return Checked(refusal=Unauthenticated("sign in first"), now_ms=now_ms)
+    if presented.transport == "cookie" and core.browser.is_cross_site(incoming):
+        refusal = CrossSite(
+            "this request came from a page of another origin; if that page is yours, "
+            "add its origin to trusted_origins"
+        )
+        return Checked(refusal=refusal, now_ms=now_ms)
+    if core.info is None:
+        await core.ready()
+    max_lag_ms = core.settings.max_lag_seconds * 1000
+    if need.max_lag_seconds is not None:
+        max_lag_ms = need.max_lag_seconds * 1000
+    answer = judge(core, presented, now_ms=now_ms, max_lag_ms=max_lag_ms)
+    if isinstance(answer, Ask):
+        answer = await _ask(core, incoming, presented, max_lag_ms)
+    if isinstance(answer, Known):
+        if answer.touch is not None:
+            await _touch(core, presented.handle, answer.touch)
+        return _met(answer.principal, need, now_ms)
+    assert isinstance(answer, Nothing)  # noqa: S101 - asking has an answer
+    if presented.refresh and isinstance(answer.refusal, RefreshRequired | InvalidToken | Expired):
+        try:
+            signed_in = await renew_in_passing(core, incoming, presented.refresh)
+        except Refused as error:
+            return Checked(refusal=error, now_ms=now_ms)
+        checked = _met(signed_in.principal, need, now_ms)
+        return replace(checked, outgoing=signed_in.outgoing)
+    return Checked(refusal=answer.refusal, now_ms=now_ms)
+
+
+def _met(principal: Principal[Any], need: Need, now_ms: int) -> Checked[Any]:
+    refusal = need.refusal(principal, now_ms=now_ms)
+    if refusal is not None:
+        return Checked(refusal=refusal, now_ms=now_ms)
+    return Checked(principal=principal, now_ms=now_ms, outgoing=NOTHING_TO_SEND)
+
+
+async def _ask(
+    core: Core, incoming: Incoming, presented: Credentials, max_lag_ms: float
+) -> Judgement:
+    is_stale = max_lag_ms > 0 and core.picture.lag_ms() > max_lag_ms
+    if is_stale and core.settings.when_stale == "refuse":
+        raise Stale(
+            "the picture of revocations is older than max_lag_seconds and when_stale is 'refuse'; "
+            "check that the store can be reached"
+        )
+    trusts = is_stale and core.settings.when_stale == "trust"
+    if presented.access:
+        return await _ask_for_token(core, presented, trusts=trusts)
+    return await _ask_for_handle(core, incoming, presented)
+
+
+async def _ask_for_token(core: Core, presented: Credentials, *, trusts: bool) -> Judgement:
+    """Catch the feed of the token's shard up to its head, and judge again.
+
+    A kid that the ring lacks, and a key event on the way, have the ring read again first.
+    """
+    has_caught_up = trusts
+    for _ in range(_ROUNDS):
+        if core.keys.is_outdated:
+            await core.keys.load(core)
+        answer = judge(core, presented, now_ms=core.clock(), max_lag_ms=inf)
+        if isinstance(answer, Known) and not has_caught_up:
+            has_caught_up = True
+            shard = core.shard_of_sid(answer.principal.sid)
+            if shard is not None:
+                await core.catch_up(shard)
+            continue
+        if not isinstance(answer, Ask):
+            return answer
+        if not core.keys.is_outdated and not await core.keys.reload_for_unknown_kid(core):
+            break
+    return Nothing(InvalidToken("the token is not valid", reason="unknown_kid"))
+
+
+async def _ask_for_handle(core: Core, incoming: Incoming, presented: Credentials) -> Judgement:
+    epoch = core.picture.epoch
+    try:
+        proven = await read_proof(core, presented.handle, Purpose.SESSION)
+    except Refused as error:
+        return Nothing(error)
+    if proven.generation != proven.chain.generation:
+        return Nothing(InvalidToken("a newer handle was handed out", reason="old_handle"))
+    session = proven.session
+    principal = core.principal_of(session, transport=presented.transport)
+    copy = NearCopy(session, principal, core.clock())
+    core.picture.keep_near(presented.handle, copy, epoch=epoch)
+    is_due = policy.is_touch_due(session, now_ms=core.clock())
+    return Known(principal, copy if is_due else None)
+
+
+async def _touch(core: Core, text: str, copy: NearCopy) -> None:
+    """Write "last seen"; a lost touch is dropped, and the copy with it, to be read again."""
+    session = msgspec.structs.replace(
+        copy.session, seen_at_ms=core.clock(), revision=copy.session.revision + 1
+    )
+    epoch = core.picture.epoch
+    written = await core.store.replace(session, expected_revision=copy.session.revision)
+    if written is None:
+        core.picture.near.entries.pop(text, None)
+        return
+    core.picture.keep_near(text, NearCopy(session, copy.principal, core.clock()), epoch=epoch)

@@ -1,0 +1,188 @@
+"""A live session gives a short access token, or moves to another mode, without a new login."""
+
+from __future__ import annotations
+
+import secrets as csprng
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sojourn import handles
+from sojourn.engine.answers import SignedIn
+from sojourn.engine.check import check
+from sojourn.engine.draft import access_expiry_ms, first_chains, new_session, with_access_expiry
+from sojourn.engine.grant import grant
+from sojourn.errors import (
+    Conflict,
+    InvalidInput,
+    Revoked,
+    SessionLimit,
+    Superseded,
+    UnsupportedInMode,
+)
+from sojourn.messages import Incoming
+from sojourn.model import AuditRecord, Event, Kind, Mode, Principal, Session
+from sojourn.modes import MODES
+
+if TYPE_CHECKING:
+    from sojourn.engine.core import Core
+
+MAX_ATTEMPTS = 5
+
+
+async def access_token(core: Core, incoming: Incoming, *, audience: str = "") -> SignedIn[Any]:
+    """Give a live session's short access token; see `AsyncSojourn.access_token`."""
+    audience = audience or core.settings.audience or core.settings.issuer
+    if audience not in core.settings.all_audiences:
+        raise InvalidInput(
+            f"no access token is issued for audience {audience!r}; add it to audiences"
+        )
+    principal = (await check(core, incoming)).require()
+    record = (await core.store.get(principal.sid)).record if principal.mode != "jwt" else None
+    if principal.mode != "jwt" and not isinstance(record, Session):
+        raise Revoked("the session was ended meanwhile; sign in again")
+    session = record if isinstance(record, Session) else _as_session(core, incoming, principal)
+    is_stored = isinstance(record, Session)
+    expires_at_ms = access_expiry_ms(core, session, now_ms=core.clock())
+    token = await core.keys.access_token(
+        core, session, expires_at_ms=expires_at_ms, is_stored=is_stored, audience=audience
+    )
+    return SignedIn(
+        principal=principal,
+        mode=principal.mode,
+        transport="bearer",
+        expires_at=session.expires_at_ms // 1000,
+        access_token=token,
+        expires_in=max(0, (expires_at_ms - core.clock()) // 1000),
+        outgoing=core.browser.no_store(),
+    )
+
+
+async def move(core: Core, incoming: Incoming, *, mode: Mode) -> SignedIn[Any]:
+    """Exchange a live session for one of another mode; see `AsyncSojourn.move`."""
+    if mode not in core.settings.allowed_modes:
+        allowed = ", ".join(core.settings.allowed_modes)
+        raise UnsupportedInMode(f"mode {mode!r} is not among the allowed ones ({allowed})")
+    principal = (await check(core, incoming)).require()
+    if principal.mode == "jwt":
+        old = _as_session(core, incoming, principal)
+    else:
+        record = (await core.store.get(principal.sid)).record
+        if not isinstance(record, Session):
+            raise Revoked("the session was ended meanwhile; sign in again")
+        old = record
+    if principal.mode != "jwt" and MODES[mode].is_stored:
+        moved = await _move_record(core, incoming, old, mode)
+    else:
+        moved = await _move_to_new(core, incoming, old, mode)
+    signed_in = await grant(core, moved)
+    if moved.transport == "cookie":
+        outgoing = signed_in.outgoing + core.browser.remove_others(incoming, mode)
+        return replace(signed_in, outgoing=outgoing)
+    return signed_in
+
+
+def _as_session(core: Core, incoming: Incoming, principal: Principal[Any]) -> Session:
+    """Read a verified token as the record that would stand behind it."""
+    session = new_session(
+        core,
+        incoming,
+        principal.subject,
+        mode="jwt",
+        transport=principal.transport,
+        position=principal.position,
+        remember=True,
+        roles=tuple(sorted(principal.roles)),
+        scopes=tuple(sorted(principal.scopes)),
+        claims=msgspec.to_builtins(principal.claims),
+        amr=principal.amr,
+    )
+    return msgspec.structs.replace(
+        session,
+        sid=principal.sid,
+        auth_time_ms=principal.auth_time * 1000,
+        expires_at_ms=principal.expires_at * 1000,
+    )
+
+
+def _in_mode(core: Core, old: Session, mode: Mode) -> Session:
+    """Give the record under the other mode: new seed and chain, the same sign-in and end."""
+    now_ms = core.clock()
+    idle_seconds = core.settings.idle_seconds(mode)
+    moved = msgspec.structs.replace(
+        old,
+        mode=mode,
+        seed=csprng.token_bytes(handles.SEED_BYTES),
+        chains=first_chains(core, MODES[mode].handle, now_ms=now_ms),
+        idle_ms=None if idle_seconds is None else idle_seconds * 1000,
+        seen_at_ms=now_ms,
+    )
+    return with_access_expiry(core, moved)
+
+
+async def _move_record(core: Core, incoming: Incoming, old: Session, mode: Mode) -> Session:
+    for _ in range(MAX_ATTEMPTS):
+        moved = msgspec.structs.replace(
+            _in_mode(core, old, mode), version=old.version + 1, revision=old.revision + 1
+        )
+        written = await core.store.replace(
+            moved,
+            expected_revision=old.revision,
+            event=Event(kind=Kind.CHANGED, sid=moved.sid, version=moved.version),
+            audit=(_moved_record(core, incoming, moved, old),),
+        )
+        if written is not None:
+            core.picture.note(written.entries)
+            return moved
+        record = (await core.store.get(old.sid)).record
+        if not isinstance(record, Session):
+            raise Revoked("the session was ended meanwhile; sign in again")
+        old = record
+    raise Conflict("the session kept changing during the move; try again")
+
+
+async def _move_to_new(core: Core, incoming: Incoming, old: Session, mode: Mode) -> Session:
+    """To or from a mode that stores nothing: a new sid, the old one ended."""
+    moved = msgspec.structs.replace(
+        _in_mode(core, old, mode),
+        sid=core.new_sid(old.subject),
+        version=1,
+        revision=1,
+        expires_at_ms=min(
+            old.expires_at_ms,
+            core.clock() + core.settings.absolute_seconds(mode, remember=True) * 1000,
+        ),
+    )
+    record = _moved_record(core, incoming, moved, old)
+    if MODES[mode].is_stored:
+        created = await core.store.create(
+            moved,
+            limit=core.settings.max_sessions,
+            on_excess=core.settings.on_excess,
+            audit=(record,),
+        )
+        core.picture.note(created.entries)
+        if created.outcome == "superseded":
+            raise Superseded("everything of this subject was signed out meanwhile; sign in again")
+        if created.outcome == "limit":
+            raise SessionLimit("there are already as many sessions as allowed; end one first")
+    deleted = await core.store.delete(
+        old.sid,
+        subject=old.subject,
+        reason="moved",
+        audit=() if MODES[mode].is_stored else (record,),
+    )
+    core.picture.note(deleted.entries)
+    return moved
+
+
+def _moved_record(core: Core, incoming: Incoming, moved: Session, old: Session) -> AuditRecord:
+    return core.audit(
+        "moved",
+        incoming=incoming,
+        subject=moved.subject,
+        sid=moved.sid,
+        mode=moved.mode,
+        reason=f"from {old.mode}, {old.sid}",
+    )

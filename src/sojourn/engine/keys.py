@@ -1,0 +1,256 @@
+"""Signing keys in use: the ring as read from the store, and the verifier made from it."""
+
+from __future__ import annotations
+
+import secrets as csprng
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from sojourn import keyring
+from sojourn.engine.picture import Bounded
+from sojourn.errors import Conflict, InvalidToken
+from sojourn.jose import AccessClaims, Expectation, KeySet, SigningKey, TokenVerifier, issue
+from sojourn.keyring import DOCUMENT, Ring
+from sojourn.model import AuditRecord, Event, Kind, Principal, Session, Transport
+from sojourn.ports import StoreInfo
+
+if TYPE_CHECKING:
+    from sojourn.engine.core import Core
+    from sojourn.server_secret import ServerSecrets
+    from sojourn.settings import Settings
+
+MAX_ATTEMPTS = 5
+RELOAD_INTERVAL_MS = 1000
+"""Unknown kids lead to at most one reload in this time, however many are presented."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A token whose signature was verified; time and revocation are judged at every hit."""
+
+    claims: AccessClaims
+    principal: Principal[Any]
+    not_after_ms: int
+
+
+class Keys:
+    """The key ring of one process.
+
+    Args:
+        settings: Which algorithm and lives.
+        secrets: What the ring is sealed under.
+    """
+
+    def __init__(self, settings: Settings, secrets: ServerSecrets) -> None:
+        """Know no key yet."""
+        self._settings = settings
+        self._secrets = secrets
+        self._ring = Ring()
+        self._version = 0
+        self._signing: dict[str, SigningKey] = {}
+        self._verifier: TokenVerifier[AccessClaims] | None = None
+        self._loaded_at_ms = 0
+        self._is_outdated = True
+        self.remembered: Bounded[Remembered] = Bounded(20_000)
+
+    def mark_outdated(self) -> None:
+        """Have the ring read again before the next use; verified tokens are verified again."""
+        self._is_outdated = True
+        self.remembered.entries.clear()
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the ring has to be read before anything is verified."""
+        return self._is_outdated
+
+    @property
+    def ring(self) -> Ring:
+        """The ring as last read."""
+        return self._ring
+
+    async def load(self, core: Core) -> None:
+        """Read the ring, making its first key where there is none."""
+        self._is_outdated = False
+        stored = await core.store.get_document(DOCUMENT)
+        self._loaded_at_ms = core.clock()
+        self._version = stored.version if stored else 0
+        self._ring = msgspec.msgpack.decode(stored.payload, type=Ring) if stored else Ring()
+        revoked = core.picture.view.revoked_keys
+        keys = keyring.unseal(
+            [key for key in self._ring.keys if key.kid not in revoked], self._secrets
+        )
+        self._signing = {key.kid: key for key in keys}
+        self._verifier = TokenVerifier(
+            KeySet([key.verifying for key in keys]),
+            Expectation(
+                issuer=self._settings.issuer,
+                audience=self._settings.audience or self._settings.issuer,
+                algorithms=frozenset(key.alg for key in keys),
+                leeway_seconds=self._settings.leeway_seconds,
+            ),
+        )
+        self.remembered.entries.clear()
+        if self._ring.next_signs_from_ms(self._settings, now_ms=core.clock()) is not None:
+            await self._add_due(core)
+
+    async def reload_for_unknown_kid(self, core: Core) -> bool:
+        """Read the ring again for a kid it did not have, within a budget of its own."""
+        if core.clock() - self._loaded_at_ms < RELOAD_INTERVAL_MS and not self._is_outdated:
+            return False
+        await self.load(core)
+        return True
+
+    # --- signing -----------------------------------------------------------------------------------
+
+    async def signing_key(self, core: Core) -> SigningKey:
+        """Give the key that signs now, rotating the ring where that is due."""
+        for _ in range(MAX_ATTEMPTS):
+            now_ms = core.clock()
+            if self._is_outdated:
+                await self.load(core)
+            if self._ring.next_signs_from_ms(self._settings, now_ms=now_ms) is not None:
+                await self._add_due(core)
+            signer = self._ring.signer(alg=self._settings.signing_algorithm, now_ms=now_ms)
+            if signer is not None and signer.kid in self._signing:
+                return self._signing[signer.kid]
+            await self.load(core)
+        raise Conflict("the key ring kept changing; try again")
+
+    async def _add_due(self, core: Core) -> None:
+        now_ms = core.clock()
+        signs_from_ms = self._ring.next_signs_from_ms(self._settings, now_ms=now_ms)
+        if signs_from_ms is not None:
+            await self.add(core, signs_from_ms=signs_from_ms, by="schedule")
+
+    async def add(
+        self, core: Core, *, signs_from_ms: int, by: str, revoke: tuple[str, ...] = ()
+    ) -> None:
+        """Publish a new key; with `revoke`, take those and all their tokens back at once.
+
+        A revocation is in the feed before the ring changes: a crash in between leaves it in force.
+        """
+        now_ms = core.clock()
+        revoked = [Event(kind=Kind.KEY, kid=kid) for kid in revoke]
+        records = [core.audit("key_revoked", by=by, reason=kid) for kid in revoke]
+        await self._announce(core, revoked, records)
+        key = keyring.make_key(
+            self._settings,
+            self._secrets.current,
+            signs_from_ms=signs_from_ms,
+            now_ms=now_ms,
+            longest_token_ms=cast("StoreInfo", core.info).longest_token_ms,
+            nonce=csprng.token_bytes(12),
+        )
+        ring = self._ring.without(revoke).with_key(key, now_ms=now_ms)
+        payload = msgspec.msgpack.encode(ring)
+        if await core.store.put_document(DOCUMENT, payload, expected_version=self._version):
+            added = [Event(kind=Kind.RING, kid=key.kid)]
+            await self._announce(core, added, [core.audit("key_added", by=by, reason=key.kid)])
+        await self.load(core)
+
+    async def _announce(self, core: Core, events: list[Event], records: list[AuditRecord]) -> None:
+        """Append what concerns everyone to every shard; done when all have it."""
+        if not events:
+            return
+        for shard in range(cast("StoreInfo", core.info).shards):
+            audit = records if shard == 0 else []
+            written = await core.store.append(shard, events, audit=audit)
+            core.picture.note(written.entries)
+
+    async def rotate(self, core: Core, *, by: str, is_emergency: bool = False) -> None:
+        """Put a new key into service.
+
+        Args:
+            core: The core.
+            by: Who asked for it.
+            is_emergency: Sign with it now and revoke the old ones, with every token they signed;
+                else it takes over once verifiers have had `jwks_ttl_seconds` to fetch it.
+        """
+        await self.load(core)
+        now_ms = core.clock()
+        if is_emergency:
+            old = tuple(key.kid for key in self._ring.keys)
+            await self.add(core, signs_from_ms=now_ms, by=by, revoke=old)
+            return
+        signs_from_ms = now_ms + self._settings.jwks_ttl_seconds * 1000
+        await self.add(core, signs_from_ms=signs_from_ms, by=by)
+
+    def jwks(self) -> dict[str, Any]:
+        """Give the public keys (RFC 7517): those that sign, will sign, or did for a live token."""
+        keys = [key.verifying for key in self._signing.values()]
+        return KeySet(keys).to_jwks()
+
+    # --- tokens ------------------------------------------------------------------------------------
+
+    def verify(self, token: str, *, now_ms: int) -> AccessClaims:
+        """Verify an access token of this issuer, offline.
+
+        Raises:
+            InvalidToken: It is not one, or not for this audience.
+            Expired: It was one.
+        """
+        if self._verifier is None:
+            raise InvalidToken("no key is known", reason="unknown_kid")
+        return self._verifier.verify(token, now=now_ms / 1000)
+
+    async def access_token(
+        self,
+        core: Core,
+        session: Session,
+        *,
+        expires_at_ms: int,
+        is_stored: bool,
+        audience: str = "",
+        client_id: str = "",
+    ) -> str:
+        """Issue an access token (RFC 9068) for a session.
+
+        Args:
+            core: The core.
+            session: Whose facts it carries.
+            expires_at_ms: When it ends.
+            is_stored: Whether a stored session stands behind it, so that a refresh can mend it.
+            audience: Another audience than the configured one.
+            client_id: The OAuth client, where there is one.
+        """
+        key = await self.signing_key(core)
+        claims = AccessClaims(
+            iss=self._settings.issuer,
+            sub=session.subject,
+            aud=audience or self._settings.audience or self._settings.issuer,
+            exp=expires_at_ms // 1000,
+            iat=core.clock() // 1000,
+            jti=csprng.token_urlsafe(16),
+            client_id=client_id or self._settings.issuer,
+            sid=session.sid,
+            auth_time=session.auth_time_ms // 1000,
+            amr=list(session.amr),
+            roles=list(session.roles),
+            scope=" ".join(session.scopes),
+            pos=session.position,
+            ver=session.version if is_stored else None,
+            claims=session.claims,
+        )
+        return issue(claims, key)
+
+    def principal_of(
+        self, core: Core, claims: AccessClaims, *, transport: Transport
+    ) -> Principal[Any]:
+        """Describe who a verified token speaks of."""
+        return Principal(
+            subject=claims.sub,
+            issuer=claims.iss,
+            sid=claims.sid,
+            mode="jwt" if claims.ver is None else "hybrid",
+            transport=transport,
+            auth_time=claims.auth_time,
+            expires_at=claims.exp,
+            roles=frozenset(claims.roles),
+            scopes=frozenset(claims.scope.split()),
+            amr=tuple(claims.amr),
+            claims=core.typed_claims(claims.claims),
+            position=claims.pos,
+            client_id=claims.client_id,
+        )

@@ -1,0 +1,209 @@
+"""Signing in: a session is made, in the mode's way, and its proofs are handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sojourn.engine import data
+from sojourn.engine.answers import Attempt, SignedIn
+from sojourn.engine.draft import new_session
+from sojourn.engine.grant import grant
+from sojourn.engine.proof import read_proof
+from sojourn.errors import (
+    CrossSite,
+    InvalidInput,
+    Refused,
+    SessionLimit,
+    Superseded,
+    UnsupportedInMode,
+)
+from sojourn.messages import Incoming
+from sojourn.model import Mode, Purpose, Session, Subject, Transport, canonical_subject, is_storable
+from sojourn.modes import MODES
+from sojourn.ports import ATTEMPT_MS
+
+if TYPE_CHECKING:
+    from sojourn.engine.core import Core
+
+MAX_CLAIMS_BYTES = 2048
+MAX_NAMES = 100
+_NAME_CHARACTERS = 128
+
+
+async def begin(core: Core, subject: Subject) -> Attempt:
+    """Take a position before a credential is checked.
+
+    A revoke-all that happens while the password is being checked then also covers this sign-in.
+    """
+    await core.ready()
+    canonical = canonical_subject(subject)
+    head = await core.store.head(core.shard_of(canonical))
+    return Attempt(canonical, head.id, core.clock())
+
+
+async def login(
+    core: Core,
+    incoming: Incoming,
+    subject: Subject,
+    *,
+    attempt: Attempt | None = None,
+    mode: Mode | None = None,
+    transport: Transport | None = None,
+    remember: bool = True,
+    roles: Iterable[str] = (),
+    scopes: Iterable[str] = (),
+    claims: Mapping[str, Any] | msgspec.Struct | None = None,
+    amr: Iterable[str] = (),
+    client_id: str = "",
+    carry: Iterable[str] = (),
+) -> SignedIn[Any]:
+    """Sign a subject in; see `AsyncSojourn.login`."""
+    await core.ready()
+    canonical = canonical_subject(subject)
+    mode = mode or core.settings.mode
+    if mode not in core.settings.allowed_modes:
+        allowed = ", ".join(core.settings.allowed_modes)
+        raise UnsupportedInMode(f"mode {mode!r} is not among the allowed ones ({allowed})")
+    transport = transport or core.settings.transport
+    refuse_cross_site(core, incoming, transport)
+    position = (await _usable(core, attempt, canonical)).position
+    session = new_session(
+        core,
+        incoming,
+        canonical,
+        mode=mode,
+        transport=transport,
+        position=position,
+        remember=remember,
+        roles=names(roles, "roles"),
+        scopes=names(scopes, "scopes"),
+        claims=plain_claims(core, claims),
+        amr=names(amr, "amr"),
+    )
+    await _store(core, incoming, session)
+    signed_in = await grant(core, session, client_id=client_id)
+    outgoing = signed_in.outgoing + await data.carry_over(core, incoming, session, keys=carry)
+    if transport == "cookie":
+        await _end_replaced(core, incoming)
+        outgoing += core.browser.remove_others(incoming, mode)
+    return replace(signed_in, outgoing=outgoing)
+
+
+async def failed(core: Core, incoming: Incoming, subject: str, *, reason: str) -> None:
+    """Put a failed sign-in on the trail."""
+    await core.ready()
+    record = core.audit("login_failed", incoming=incoming, subject=subject, reason=reason)
+    await core.store.append(0, (), audit=(record,))
+
+
+# --- the parts ------------------------------------------------------------------------------------
+
+
+def refuse_cross_site(core: Core, incoming: Incoming, transport: Transport) -> None:
+    """Refuse what another site's page sends where cookies are set or believed (login CSRF too)."""
+    if transport == "cookie" and core.browser.is_cross_site(incoming):
+        raise CrossSite(
+            "this request came from a page of another origin; if that page is yours, "
+            "add its origin to trusted_origins"
+        )
+
+
+async def _usable(core: Core, attempt: Attempt | None, subject: str) -> Attempt:
+    if attempt is None:
+        return await begin(core, subject)
+    if attempt.subject != subject:
+        raise InvalidInput("the attempt was begun for another subject; begin one for this one")
+    if core.clock() - attempt.at_ms > ATTEMPT_MS:
+        raise Superseded("the sign-in took longer than 10 minutes; begin again")
+    return attempt
+
+
+async def _store(core: Core, incoming: Incoming, session: Session) -> None:
+    record = core.audit(
+        "login", incoming=incoming, subject=session.subject, sid=session.sid, mode=session.mode
+    )
+    if not MODES[session.mode].is_stored:
+        shard = core.shard_of(session.subject)
+        await core.store.append(shard, (), audit=(record,))
+        return
+    created = await core.store.create(
+        session,
+        limit=core.settings.max_sessions,
+        on_excess=core.settings.on_excess,
+        audit=(record,),
+    )
+    core.picture.note(created.entries)
+    match created.outcome:
+        case "superseded":
+            raise Superseded("everything of this subject was signed out meanwhile; sign in again")
+        case "limit":
+            raise SessionLimit(
+                f"there are already {core.settings.max_sessions} sessions; end one first"
+            )
+
+
+async def _end_replaced(core: Core, incoming: Incoming) -> None:
+    """End the session this browser held before: its cookie is about to be overwritten."""
+    presented = core.browser.credentials(incoming)
+    if presented.transport != "cookie":
+        return
+    for text, purpose in (
+        (presented.handle, Purpose.SESSION),
+        (presented.refresh, Purpose.REFRESH),
+    ):
+        if not text:
+            continue
+        try:
+            old = (await read_proof(core, text, purpose)).session
+        except Refused:
+            continue
+        record = core.audit(
+            "revoked", incoming=incoming, subject=old.subject, sid=old.sid, reason="replaced"
+        )
+        deleted = await core.store.delete(
+            old.sid, subject=old.subject, reason="replaced", audit=(record,)
+        )
+        core.picture.note(deleted.entries)
+
+
+def names(values: Iterable[str], what: str) -> tuple[str, ...]:
+    """Check and order roles, scopes or authentication methods.
+
+    Raises:
+        InvalidInput: A bare string, too many, or one that no token could carry.
+    """
+    if isinstance(values, str):
+        raise InvalidInput(f'{what} is a set of names; write {{"{values}"}}')
+    each = tuple(sorted(set(values)))
+    if len(each) > MAX_NAMES:
+        raise InvalidInput(f"{what} has more than {MAX_NAMES} names")
+    for name in each:
+        if not isinstance(name, str) or not 1 <= len(name) <= _NAME_CHARACTERS:
+            raise InvalidInput(f"a name in {what} is text of 1 to {_NAME_CHARACTERS} characters")
+        if not is_storable(name) or any(c.isspace() for c in name):
+            raise InvalidInput(f"the name {name!r} in {what} holds white space or NUL")
+    return each
+
+
+def plain_claims(core: Core, claims: Mapping[str, Any] | msgspec.Struct | None) -> dict[str, Any]:
+    """Reduce an application's claims to JSON, refusing what is too large or of the wrong type.
+
+    Raises:
+        InvalidInput: Not JSON, not the declared type, or over 2 KiB.
+    """
+    try:
+        encoded = msgspec.json.encode({} if claims is None else claims)
+        plain: dict[str, Any] = msgspec.json.decode(encoded, type=dict[str, Any])
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise InvalidInput(f"the claims are not a JSON object: {error}") from error
+    if len(encoded) > MAX_CLAIMS_BYTES:
+        raise InvalidInput(
+            f"the claims are {len(encoded)} bytes and may be {MAX_CLAIMS_BYTES}; "
+            "keep what is large in session data"
+        )
+    core.typed_claims(plain)
+    return plain

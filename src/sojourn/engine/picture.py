@@ -1,0 +1,275 @@
+"""This process's picture of what is revoked: the view, near copies, how fresh, and who follows.
+
+The follower is one blocking daemon thread per process in both faces (an asyncio task would die with
+its loop). It reads a shard's feed after its cursor and checks that each entry's `previous_tag` is
+the tag before it. Fresh means that the head's id *and* tag equal the cursor's, dated from when the
+question was sent. Anything else is a gap: the near copies are emptied, a snapshot is taken, known
+revocations are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Generic, TypeVar
+
+from sojourn.errors import StoreError
+from sojourn.model import Entry, Head, Kind, Principal, Session
+from sojourn.ports import Clock, Feed, Page
+from sojourn.revocations import Verdict, View
+
+log = logging.getLogger("sojourn.feed")
+
+PAGE_ENTRIES = 1000
+POLL_SECONDS = 0.5
+"""How often the head is read where nothing wakes the follower; well below the 5 s bound."""
+RETRY_SECONDS = 0.2
+NEAR_LIFE_MS = 600_000
+"""A near copy is read again after this long, so that it never outlives the entry that ended it."""
+
+V = TypeVar("V")
+
+
+class Bounded(Generic[V]):
+    """A dictionary that forgets its oldest entry beyond a size."""
+
+    __slots__ = ("_limit", "entries")
+
+    def __init__(self, limit: int) -> None:
+        """Start empty."""
+        self._limit = limit
+        self.entries: dict[str, V] = {}
+
+    def put(self, key: str, value: V) -> None:
+        """Remember, forgetting the oldest where full."""
+        entries = self.entries
+        if len(entries) >= self._limit and key not in entries:
+            # Another thread may have emptied it meanwhile; then nothing has to go.
+            oldest = next(iter(entries), None)
+            if oldest is not None:
+                entries.pop(oldest, None)
+        entries[key] = value
+
+
+@dataclass(frozen=True, slots=True)
+class NearCopy:
+    """A session as read from the store, under the exact handle whose MAC was verified."""
+
+    session: Session
+    principal: Principal[Any]
+    read_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """An instant on both clocks; elapsed time is the larger difference (frozen functions)."""
+
+    wall_ms: int
+    monotonic_ms: float
+
+    def age_ms(self, now: Stamp) -> float:
+        """Tell how long ago this was."""
+        return max(now.wall_ms - self.wall_ms, now.monotonic_ms - self.monotonic_ms, 0)
+
+
+@dataclass(slots=True)
+class _Shard:
+    cursor: Head | None = None
+    """None: a snapshot has to be taken."""
+    is_snapshotting: bool = True
+    fresh_at: Stamp | None = None
+
+
+class Picture:
+    """What this process knows.
+
+    Args:
+        shards: How many shards the store has.
+        clock: The wall clock.
+        monotonic_ms: The monotonic clock.
+        on_keys: Called when the key ring changed or a key was revoked.
+    """
+
+    def __init__(
+        self,
+        *,
+        shards: int,
+        clock: Clock,
+        monotonic_ms: Callable[[], float],
+        on_keys: Callable[[], None],
+    ) -> None:
+        """Know nothing: lag is infinite."""
+        self.view = View()
+        self.near: Bounded[NearCopy] = Bounded(50_000)
+        self.epoch = 0
+        self.gaps = 0
+        self._shards = [_Shard() for _ in range(shards)]
+        self._clock = clock
+        self._monotonic_ms = monotonic_ms
+        self._on_keys = on_keys
+        self._lock = threading.Lock()
+
+    def stamp(self) -> Stamp:
+        """Read both clocks."""
+        return Stamp(self._clock(), self._monotonic_ms())
+
+    def lag_ms(self, shard: int | None = None) -> float:
+        """Tell how old the picture is: of one shard, or the oldest of all."""
+        now = self.stamp()
+        shards = self._shards if shard is None else self._shards[shard : shard + 1]
+        return max(inf if s.fresh_at is None else s.fresh_at.age_ms(now) for s in shards)
+
+    # --- taking in --------------------------------------------------------------------------------
+
+    def note(self, entries: tuple[Entry, ...]) -> None:
+        """Take in what this process itself appended, before the follower reads it back."""
+        with self._lock:
+            for entry in entries:
+                self._apply(entry)
+
+    def cursor(self, shard: int) -> Head | None:
+        """Give the place after which to read; None for a snapshot from the beginning."""
+        return self._shards[shard].cursor
+
+    def take(self, shard: int, *, start: Head | None, page: Page, sent: Stamp) -> bool:
+        """Take in a page that was read after `start`.
+
+        Args:
+            shard: Which shard.
+            start: The cursor the page was read after.
+            page: Entries and the head of the same instant.
+            sent: When the question was sent.
+
+        Returns:
+            Whether the picture now equals the head; False: read on.
+        """
+        with self._lock:
+            state = self._shards[shard]
+            if state.cursor is not start:
+                return False  # somebody else has read on meanwhile
+            tag = start.tag if start else 0
+            for entry in page.entries:
+                if not state.is_snapshotting and entry.previous_tag != tag:
+                    return self._gap(state)
+                self._apply(entry)
+                tag = entry.tag
+                state.cursor = Head(entry.id, entry.tag)
+            is_whole = len(page.entries) < PAGE_ENTRIES
+            if state.is_snapshotting and is_whole:
+                # A purge may have taken entries out of the chain; the head is of the same instant.
+                state.cursor = page.head
+            if state.cursor != page.head:
+                return self._gap(state) if is_whole else False
+            state.is_snapshotting = False
+            state.fresh_at = sent
+            return True
+
+    def _gap(self, state: _Shard) -> bool:
+        log.warning("the revocation feed has a gap or went backwards; taking a snapshot")
+        self.gaps += 1
+        self.epoch += 1
+        self.near.entries.clear()
+        state.cursor = None
+        state.is_snapshotting = True
+        state.fresh_at = None
+        return False
+
+    def _apply(self, entry: Entry) -> None:
+        self.view.apply(entry)
+        if entry.event.kind in {Kind.KEY, Kind.RING}:
+            self._on_keys()
+
+    def forget(self) -> None:
+        """Drop what nothing alive can be concerned by any more."""
+        with self._lock:
+            self.view.forget(now_ms=self._clock())
+
+    # --- near copies ------------------------------------------------------------------------------
+
+    def keep_near(self, handle_text: str, copy: NearCopy, *, epoch: int) -> None:
+        """Keep a session that was just read, unless its own invalidation overtook the reply.
+
+        Args:
+            handle_text: The exact handle presented.
+            copy: What was read.
+            epoch: The picture's epoch before it was read; a gap since then drops the copy.
+        """
+        with self._lock:
+            if epoch == self.epoch and self.judge_session(copy.session) is Verdict.GOOD:
+                self.near.put(handle_text, copy)
+
+    def judge_session(self, session: Session) -> Verdict:
+        """Judge a near copy."""
+        return self.view.judge(
+            subject=session.subject,
+            sid=session.sid,
+            position=session.position,
+            version=session.version,
+        )
+
+
+@dataclass(slots=True)
+class Follower:
+    """The thread that keeps a picture fresh.
+
+    Args:
+        picture: What to keep fresh.
+        shards: How many shards to read.
+        open_feed: Opens the blocking reader, within the thread.
+    """
+
+    picture: Picture
+    shards: int
+    open_feed: Callable[[], Feed]
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _feed: Feed | None = None
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start following."""
+        self._thread = threading.Thread(target=self._run, name="sojourn-follower", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following; returns when the thread is done."""
+        self._stopping.set()
+        if self._feed is not None:
+            self._feed.close()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._feed = self.open_feed()
+                while not self._stopping.is_set():
+                    for shard in range(self.shards):
+                        self._read_to_head(self._feed, shard)
+                    self.picture.forget()
+                    self._feed.wait(POLL_SECONDS)
+            except StoreError as error:
+                log.warning("following the revocation feed failed, trying again: %s", error)
+            except Exception:
+                log.exception("following the revocation feed failed, trying again")
+            finally:
+                if self._feed is not None:
+                    self._feed.close()
+                    self._feed = None
+            self._stopping.wait(RETRY_SECONDS)
+
+    def _read_to_head(self, feed: Feed, shard: int) -> None:
+        while not self._stopping.is_set():
+            start = self.picture.cursor(shard)
+            sent = self.picture.stamp()
+            page = feed.read(shard, after=start.id if start else 0, limit=PAGE_ENTRIES)
+            if self.picture.take(shard, start=start, page=page, sent=sent):
+                return
+
+
+def monotonic_ms() -> float:
+    """Read the monotonic clock, in milliseconds."""
+    return time.monotonic_ns() / 1e6

@@ -1,0 +1,94 @@
+"""From a presented handle to the stored session it proves, or to the reason why it proves none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sojourn import handles, policy
+from sojourn.errors import (
+    Expired,
+    InvalidToken,
+    RefreshLate,
+    RefreshReuse,
+    Refused,
+    Revoked,
+)
+from sojourn.model import Chain, Purpose, Session, Tombstone
+
+if TYPE_CHECKING:
+    from sojourn.engine.core import Core
+
+REFRESH_REUSE = "refresh_reuse"
+REFRESH_LATE = "refresh_late"
+
+WHY_ENDED: dict[str, str] = {
+    "logout": "you signed out",
+    "logout_others": "you signed out your other sessions",
+    "logout_all": "you signed out everywhere",
+    "password_changed": "the password was changed",
+    "session_limit": "another sign-in took its place, since only so many are allowed",
+    "replaced": "another sign-in from the same browser took its place",
+    "moved": "it was exchanged for another kind of sign-in",
+    "account_disabled": "the account was disabled",
+    "administrator": "an administrator ended it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A session that its holder's handle proves, with what a decision about it needs."""
+
+    session: Session
+    chain: Chain
+    generation: int
+    store_now_ms: int
+
+
+async def read_proof(core: Core, text: str, purpose: Purpose) -> Proven:
+    """Read the session behind a handle.
+
+    The MAC is verified before anything about the record is told: a sid is public.
+
+    Raises:
+        InvalidToken: It is not a handle of this purpose, of this server, of a known session.
+        Revoked: The session was ended; RefreshReuse and RefreshLate where that was why.
+        Expired: Its absolute or idle life is over.
+    """
+    handle = handles.parse(text)
+    if handle is None or handle.purpose is not purpose:
+        raise InvalidToken("this is not a handle of this server", reason="malformed_handle")
+    if core.shard_of_sid(handle.sid) is None:
+        raise InvalidToken("this is not a handle of this server", reason="unknown_shard")
+    found = await core.store.get(handle.sid)
+    record = found.record
+    if record is None:
+        raise InvalidToken("no session is known by this handle", reason="unknown_session")
+    if not handles.is_authentic(handle, seed=record.seed, secrets=core.secrets):
+        raise InvalidToken("this is not a handle of this server", reason="bad_mac")
+    if isinstance(record, Tombstone):
+        raise why_ended(record.reason)
+    if not policy.is_alive(record, now_ms=core.clock()):
+        raise Expired("the session reached the end of its life; sign in again")
+    chain = record.chains.get(purpose)
+    if chain is None:
+        raise InvalidToken("the session moved to another mode", reason="moved")
+    return Proven(record, chain, handle.generation, found.now_ms)
+
+
+def why_ended(reason: str) -> Refused:
+    """Turn the reason of an ended session into what its holder is told."""
+    match reason:
+        case "refresh_reuse":
+            return RefreshReuse(
+                "an old refresh handle of this session was used again, so a copy of it exists; "
+                "the session was ended. Sign in again"
+            )
+        case "refresh_late":
+            return RefreshLate(
+                "a replaced refresh handle came back too late: its answer was lost, or it was "
+                "copied; the session was ended. Sign in again"
+            )
+        case _:
+            told = WHY_ENDED.get(reason)
+            return Revoked(f"the session was ended: {told}" if told else "the session was ended")

@@ -1,0 +1,139 @@
+"""Refreshing: one compare-and-swap rotates the handle; the rotation table decides everything else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, assert_never
+
+import msgspec
+
+from sojourn import policy
+from sojourn.engine.answers import SignedIn
+from sojourn.engine.core import shown_agent
+from sojourn.engine.draft import access_expiry_ms
+from sojourn.engine.grant import grant
+from sojourn.engine.proof import REFRESH_LATE, REFRESH_REUSE, Proven, read_proof, why_ended
+from sojourn.errors import Conflict, CrossSite, Unauthenticated, UnsupportedInMode
+from sojourn.messages import Incoming
+from sojourn.model import Chain, Purpose, Session, Transport
+from sojourn.policy import Rotation
+
+if TYPE_CHECKING:
+    from sojourn.engine.core import Core
+
+MAX_ATTEMPTS = 5
+
+
+async def refresh(
+    core: Core, incoming: Incoming, *, refresh_token: str | None = None
+) -> SignedIn[Any]:
+    """Rotate the refresh handle that a request presents; see `AsyncSojourn.refresh`."""
+    await core.ready()
+    if refresh_token is not None:
+        return await _refresh(core, incoming, refresh_token, transport="bearer")
+    presented = core.browser.credentials(incoming)
+    if presented.transport == "cookie" and core.browser.is_cross_site(incoming):
+        raise CrossSite("this request came from a page of another origin")
+    if presented.refresh:
+        return await _refresh(core, incoming, presented.refresh, transport="cookie")
+    if presented.is_empty:
+        raise Unauthenticated("no refresh token was presented; sign in")
+    raise UnsupportedInMode(
+        "only mode 'hybrid' has refresh tokens: a session renews itself as it is used, and a JWT "
+        "ends at its expiry"
+    )
+
+
+async def renew_in_passing(core: Core, incoming: Incoming, text: str) -> SignedIn[Any]:
+    """Refresh over cookies within another request: hybrid works without JavaScript."""
+    return await _refresh(core, incoming, text, transport="cookie")
+
+
+async def _refresh(
+    core: Core, incoming: Incoming, text: str, *, transport: Transport
+) -> SignedIn[Any]:
+    for _ in range(MAX_ATTEMPTS):
+        proven = await read_proof(core, text, Purpose.REFRESH)
+        decision = policy.judge_generation(
+            proven.chain,
+            generation=proven.generation,
+            store_now_ms=proven.store_now_ms,
+            grace_ms=core.settings.grace_seconds * 1000,
+        )
+        match decision:
+            case Rotation.ROTATE | Rotation.AHEAD:
+                session = await _rotate(core, incoming, proven)
+                if session is None:
+                    continue  # somebody else was first: decide again
+            case Rotation.SAME:
+                session = proven.session
+                await _note_suspicion(core, incoming, session)
+            case Rotation.LATE:
+                return await _end(core, incoming, proven.session, REFRESH_LATE)
+            case Rotation.THEFT:
+                return await _end(core, incoming, proven.session, REFRESH_REUSE)
+            case _:  # pragma: no cover - every decision is above
+                assert_never(decision)
+        if session.transport != transport:
+            session = msgspec.structs.replace(session, transport=transport)
+        return await grant(core, session)
+    raise Conflict(
+        f"this session was changed by others {MAX_ATTEMPTS} times during one refresh; try again"
+    )
+
+
+async def _rotate(core: Core, incoming: Incoming, proven: Proven) -> Session | None:
+    """Write the next generation by compare-and-swap; None where another writer was first."""
+    session = proven.session
+    chain = Chain(
+        generation=max(proven.chain.generation, proven.generation) + 1,
+        secret_id=core.secrets.current.id,
+        rotated_at_ms=proven.store_now_ms,
+        access_expires_at_ms=access_expiry_ms(core, session, now_ms=core.clock()),
+    )
+    rotated = msgspec.structs.replace(
+        session,
+        chains={**session.chains, Purpose.REFRESH: chain},
+        revision=session.revision + 1,
+        seen_at_ms=core.clock(),
+    )
+    audit = ()
+    if proven.generation > proven.chain.generation:
+        audit = (
+            core.audit(
+                "rolled_forward",
+                incoming=incoming,
+                subject=session.subject,
+                sid=session.sid,
+                reason=f"generation {proven.chain.generation} to {proven.generation}",
+            ),
+        )
+    written = await core.store.replace(rotated, expected_revision=session.revision, audit=audit)
+    return rotated if written is not None else None
+
+
+async def _note_suspicion(core: Core, incoming: Incoming, session: Session) -> None:
+    """Put a grace answer to another client on the trail: a lost reply comes back from the same."""
+    address = core.browser.client_address(incoming)
+    if (shown_agent(incoming), address) == (session.user_agent, session.address):
+        return
+    record = core.audit(
+        "suspicion",
+        incoming=incoming,
+        subject=session.subject,
+        sid=session.sid,
+        reason="a replaced handle was used again by another client within the grace window",
+    )
+    await core.store.append(core.shard_of(session.subject), (), audit=(record,))
+
+
+async def _end(core: Core, incoming: Incoming, session: Session, reason: str) -> SignedIn[Any]:
+    """End a session whose old handle came back, and say so."""
+    record = core.audit(
+        "revoked", incoming=incoming, subject=session.subject, sid=session.sid, reason=reason
+    )
+    deleted = await core.store.delete(
+        session.sid, subject=session.subject, reason=reason, audit=(record,)
+    )
+    core.picture.note(deleted.entries)
+    raise why_ended(reason)

@@ -1,0 +1,214 @@
+"""Signing out: by the client, by the subject from another device, by the application or its staff.
+
+An acknowledged revocation is in the record *and* in the feed: they are one step of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sojourn.engine.answers import SessionInfo
+from sojourn.engine.login import names, plain_claims, refuse_cross_site
+from sojourn.engine.proof import read_proof
+from sojourn.errors import Conflict, ExpiredToken, InvalidInput, Refused
+from sojourn.handles import is_sid
+from sojourn.messages import Incoming, Outgoing
+from sojourn.model import (
+    ANY,
+    Any_,
+    Event,
+    Kind,
+    Purpose,
+    Session,
+    Subject,
+    canonical_subject,
+)
+from sojourn.modes import require_stored
+
+if TYPE_CHECKING:
+    from sojourn.engine.core import Core
+
+MAX_ATTEMPTS = 5
+
+
+async def logout(core: Core, incoming: Incoming) -> Outgoing:
+    """End the session a request presents, also with an expired access token."""
+    await core.ready()
+    presented = core.browser.credentials(incoming)
+    if not presented.is_empty:
+        refuse_cross_site(core, incoming, presented.transport)
+    owners = {
+        await _owner_by_handle(core, presented.handle, Purpose.SESSION),
+        await _owner_by_handle(core, presented.refresh, Purpose.REFRESH),
+        await _owner_by_token(core, presented.access),
+    }
+    for owner in owners - {None}:
+        assert owner is not None  # noqa: S101 - just taken out
+        sid, subject = owner
+        await _delete(core, sid, subject, by=subject, reason="logout", incoming=incoming)
+    if presented.transport == "bearer":
+        return core.browser.no_store()
+    return core.browser.remove_cookies()
+
+
+async def _owner_by_handle(core: Core, text: str, purpose: Purpose) -> tuple[str, str] | None:
+    if not text:
+        return None
+    try:
+        session = (await read_proof(core, text, purpose)).session
+    except Refused:
+        return None  # not a session of ours, or over already
+    return session.sid, session.subject
+
+
+async def _owner_by_token(core: Core, token: str) -> tuple[str, str] | None:
+    if not token:
+        return None
+    if core.keys.is_outdated:
+        await core.keys.load(core)
+    try:
+        claims = core.keys.verify(token, now_ms=core.clock())
+    except ExpiredToken as error:
+        claims = error.claims
+    except Refused:
+        return None
+    return claims.sid, claims.sub
+
+
+async def revoke(
+    core: Core,
+    sid: str,
+    *,
+    subject: Subject | Any_,
+    by: str = "",
+    reason: str = "administrator",
+    incoming: Incoming | None = None,
+) -> bool:
+    """End one session by its public name; see `AsyncSojourn.revoke`."""
+    await core.ready()
+    if not is_sid(sid) or core.shard_of_sid(sid) is None:
+        raise InvalidInput("that is not a sid; take it from sessions() or a principal")
+    owner = subject if isinstance(subject, Any_) else canonical_subject(subject)
+    return await _delete(core, sid, owner, by=by, reason=reason, incoming=incoming)
+
+
+async def _delete(
+    core: Core,
+    sid: str,
+    subject: str | Any_,
+    *,
+    by: str,
+    reason: str,
+    incoming: Incoming | None,
+) -> bool:
+    record = core.audit(
+        "revoked",
+        incoming=incoming,
+        subject="" if subject is ANY else str(subject),
+        sid=sid,
+        by=by,
+        reason=reason,
+    )
+    deleted = await core.store.delete(sid, subject=subject, reason=reason, audit=(record,))
+    core.picture.note(deleted.entries)
+    return bool(deleted.ended)
+
+
+async def revoke_all(
+    core: Core,
+    subject: Subject,
+    *,
+    keep: str | None = None,
+    by: str = "",
+    reason: str = "administrator",
+    incoming: Incoming | None = None,
+) -> int:
+    """End everything of a subject but one session; see `AsyncSojourn.revoke_all`."""
+    await core.ready()
+    canonical = canonical_subject(subject)
+    if keep is not None and not is_sid(keep):
+        raise InvalidInput("keep is not a sid; take it from a principal")
+    record = core.audit(
+        "revoked_all", incoming=incoming, subject=canonical, sid=keep or "", by=by, reason=reason
+    )
+    deleted = await core.store.delete_subject(canonical, keep=keep, reason=reason, audit=(record,))
+    core.picture.note(deleted.entries)
+    return len(deleted.ended)
+
+
+async def sessions(core: Core, subject: Subject) -> list[SessionInfo]:
+    """List the live sessions of a subject; see `AsyncSojourn.sessions`."""
+    require_stored(core.settings.mode, "a list of sessions")
+    await core.ready()
+    return [shown(session) for session in await core.store.list(canonical_subject(subject))]
+
+
+def shown(session: Session) -> SessionInfo:
+    """Reduce a session to what its subject may see."""
+    return SessionInfo(
+        sid=session.sid,
+        subject=session.subject,
+        mode=session.mode,
+        created_at=session.created_at_ms // 1000,
+        seen_at=session.seen_at_ms // 1000,
+        expires_at=session.dies_at_ms // 1000,
+        auth_time=session.auth_time_ms // 1000,
+        user_agent=session.user_agent,
+        address=session.address,
+        roles=session.roles,
+        scopes=session.scopes,
+    )
+
+
+async def update(
+    core: Core,
+    subject: Subject,
+    *,
+    roles: Iterable[str] | None = None,
+    scopes: Iterable[str] | None = None,
+    claims: Mapping[str, Any] | msgspec.Struct | None = None,
+    by: str = "",
+) -> int:
+    """Change roles, scopes or claims of a subject's live sessions; see `AsyncSojourn.update`."""
+    await core.ready()
+    canonical = canonical_subject(subject)
+    changes: dict[str, Any] = {}
+    if roles is not None:
+        changes["roles"] = names(roles, "roles")
+    if scopes is not None:
+        changes["scopes"] = names(scopes, "scopes")
+    if claims is not None:
+        changes["claims"] = plain_claims(core, claims)
+    if not changes:
+        raise InvalidInput("nothing to update: give roles, scopes or claims")
+    count = 0
+    for session in await core.store.list(canonical):
+        count += await _update_one(core, session, changes)
+    # Tokens with nothing stored behind them can only be asked to sign in again.
+    event = Event(kind=Kind.OUTDATED, subject=canonical, reason="updated")
+    events = (event,) if "jwt" in core.settings.allowed_modes else ()
+    record = core.audit("updated", subject=canonical, by=by, reason=", ".join(sorted(changes)))
+    written = await core.store.append(core.shard_of(canonical), events, audit=(record,))
+    core.picture.note(written.entries)
+    return count
+
+
+async def _update_one(core: Core, session: Session, changes: dict[str, Any]) -> bool:
+    current: Session = session
+    for _ in range(MAX_ATTEMPTS):
+        changed = msgspec.structs.replace(
+            current, **changes, version=current.version + 1, revision=current.revision + 1
+        )
+        event = Event(kind=Kind.CHANGED, sid=changed.sid, version=changed.version)
+        written = await core.store.replace(changed, expected_revision=current.revision, event=event)
+        if written is not None:
+            core.picture.note(written.entries)
+            return True
+        record = (await core.store.get(session.sid)).record
+        if not isinstance(record, Session):
+            return False
+        current = record
+    raise Conflict("a session kept changing during the update; try again")

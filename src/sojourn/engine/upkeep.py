@@ -1,0 +1,28 @@
+"""What keeps a store and its keys in order: rotation, the public key set, removal of what is dead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sojourn.engine.core import Core
+
+
+async def rotate_keys(core: Core, *, by: str, is_emergency: bool) -> None:
+    """Put a new signing key into service; see `AsyncSojourn.rotate_keys`."""
+    await core.ready()
+    await core.keys.rotate(core, by=by, is_emergency=is_emergency)
+
+
+async def jwks(core: Core) -> dict[str, Any]:
+    """Give the public keys; see `AsyncSojourn.jwks`."""
+    await core.ready()
+    if core.keys.is_outdated:
+        await core.keys.load(core)
+    return core.keys.jwks()
+
+
+async def purge(core: Core) -> int:
+    """Remove what is dead; see `AsyncSojourn.purge`."""
+    await core.ready()
+    return await core.store.purge()

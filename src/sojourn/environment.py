@@ -1,0 +1,125 @@
+"""Settings and the server secret from the environment: what is given in code wins over it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from sojourn.errors import ConfigurationError
+from sojourn.server_secret import ServerSecrets
+from sojourn.settings import Settings
+
+PREFIX = "SOJOURN_"
+_HINTS = get_type_hints(Settings)
+
+
+def settings_from(
+    options: Mapping[str, Any], *, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Build the settings: code over ``SOJOURN_*`` over the default.
+
+    Args:
+        options: What the application gave.
+        environ: The environment; this process's by default.
+
+    Raises:
+        ConfigurationError: A value is wrong, or `url` is missing.
+    """
+    environ = os.environ if environ is None else environ
+    values = dict(options)
+    for field in fields(Settings):
+        text = environ.get(PREFIX + field.name.upper())
+        if field.init and text is not None and field.name not in values:
+            values[field.name] = _parsed(field.name, text)
+    if not values.get("url"):
+        raise ConfigurationError(
+            "no url was given; say where browsers reach the application: "
+            "url='https://app.example.com', or SOJOURN_URL"
+        )
+    try:
+        return Settings(**values)
+    except TypeError as error:
+        raise ConfigurationError(f"there is no such setting: {error}") from error
+
+
+def _parsed(name: str, text: str) -> Any:
+    hint = _HINTS[name]
+    try:
+        if "tuple" in str(hint):
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        return msgspec.convert(text, hint, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{PREFIX}{name.upper()} is {text!r}: {error}") from error
+
+
+def secrets_from(
+    given: str | Sequence[str] | None,
+    *,
+    is_development: bool,
+    is_kept: bool,
+    environ: Mapping[str, str] | None = None,
+) -> ServerSecrets:
+    """Find the server secret.
+
+    In order: what is given in code, ``SOJOURN_SECRET``, the file ``SOJOURN_SECRET_FILE`` (each may
+    hold several, white space between, the current one first). In development a file of mode 0600
+    is made under ``SOJOURN_DATA``; in production the absence is refused.
+
+    Args:
+        given: The secret(s) given in code.
+        is_development: Whether the url is plain http on loopback.
+        is_kept: Whether the store outlives the process; else a secret of the process is enough.
+        environ: The environment; this process's by default.
+    """
+    environ = os.environ if environ is None else environ
+    if given:
+        return ServerSecrets(given)
+    text = environ.get(PREFIX + "SECRET", "")
+    path = environ.get(PREFIX + "SECRET_FILE", "")
+    if not text and path:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"SOJOURN_SECRET_FILE cannot be read: {error}") from error
+        if not text.strip():
+            raise ConfigurationError(f"SOJOURN_SECRET_FILE {path} is empty")
+    if text.strip():
+        return ServerSecrets(text.split())
+    if not is_development:
+        raise ConfigurationError(
+            "no server secret is set, and without it nobody could be recognised after a restart; "
+            "set SOJOURN_SECRET or SOJOURN_SECRET_FILE (make one with: "
+            "python -c 'import secrets; print(secrets.token_urlsafe(48))')"
+        )
+    if not is_kept:
+        return ServerSecrets(secrets.token_urlsafe(48))
+    return ServerSecrets(secret_file(Path(environ.get(PREFIX + "DATA") or ".sojourn")))
+
+
+def secret_file(folder: Path) -> str:
+    """Read the secret kept in a data folder, making it (0600) where there is none.
+
+    Several processes may start at once: the file appears whole, and the first one's is everybody's.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / "secret"
+    if not path.exists():
+        draft = folder / f"secret.{os.getpid()}.{secrets.token_hex(4)}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="utf-8").strip()

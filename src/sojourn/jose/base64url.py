@@ -1,0 +1,61 @@
+"""Base64url without padding (RFC 7515 section 2), in its one canonical spelling.
+
+`base64.urlsafe_b64decode` skips foreign characters, takes ``+/``, padding and non-zero trailing
+bits. Here every byte string has exactly one spelling, so that a segment cannot be altered unseen.
+"""
+
+from __future__ import annotations
+
+from binascii import Error, a2b_base64, b2a_base64
+
+from sojourn.jose.malformed import Malformed
+
+# The characters of plain base64 that base64url lacks, and the padding, become "!", which the
+# strict decoder refuses; what is put behind for it (below) is the only padding it ever sees.
+_TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
+_FROM_BASE64 = bytes.maketrans(b"+/", b"-_")
+
+# By length modulo 4: the padding to add, and the last characters whose unused bits are zero.
+_EVERY_CHARACTER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_PADDING = (b"", b"", b"==", b"=")
+_LAST = (
+    frozenset(_EVERY_CHARACTER),
+    frozenset(),
+    frozenset(_EVERY_CHARACTER[::16]),
+    frozenset(_EVERY_CHARACTER[::4]),
+)
+
+
+def decode(text: bytes) -> bytes:
+    """Decode base64url in its canonical spelling.
+
+    Args:
+        text: ASCII, unpadded; may be empty.
+
+    Returns:
+        The bytes; encoding them again gives `text`.
+
+    Raises:
+        Malformed: The alphabet, the length or the trailing bits are wrong (RFC 7515 section 2).
+    """
+    if not text:
+        return b""
+    remainder = len(text) & 3
+    if text[-1] not in _LAST[remainder]:
+        raise Malformed("base64_length" if remainder == 1 else "base64_last_character")
+    try:
+        return a2b_base64(text.translate(_TO_BASE64) + _PADDING[remainder], strict_mode=True)
+    except Error:
+        raise Malformed("base64_alphabet") from None
+
+
+def encode(data: bytes) -> bytes:
+    """Encode as unpadded base64url.
+
+    Args:
+        data: Any bytes.
+
+    Returns:
+        ASCII text as bytes, without padding or line ends.
+    """
+    return b2a_base64(data, newline=False).rstrip(b"=").translate(_FROM_BASE64)

@@ -1,0 +1,155 @@
+"""JSON as RFC 8259 and RFC 7515 section 10.12 have it: one meaning, or refused.
+
+Refused are duplicate names at any depth, a byte order mark, anything but UTF-8, lone surrogates,
+NUL, more than 16 levels, integers beyond 2^53 - 1 (RFC 8259 section 6) and numbers that are not
+finite. `msgspec` decodes into types quickly but overlooks duplicates, and whatever stands in
+members it does not know; the standard library's parser is exact with the hooks below, and slower.
+"""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+
+from sojourn.jose.malformed import Malformed
+
+T = TypeVar("T")
+
+MAX_DEPTH = 16
+MAX_INTEGER = 2**53 - 1
+_MAX_DIGITS = 16
+_BACKSLASH = 0x5C
+
+_Scalar = (
+    Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | str | float | bool | None
+)
+_OneLevel = _Scalar | list[_Scalar] | dict[str, _Scalar]
+_TwoLevels = _Scalar | list[_OneLevel] | dict[str, _OneLevel]
+_plain_decoder = msgspec.json.Decoder(dict[str, _TwoLevels])
+_encode = msgspec.json.Encoder().encode
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Malformed("json_duplicate_name")
+    return members
+
+
+def _integer(text: str) -> int:
+    # Length first: the conversion itself is quadratic, and refuses over 4,300 digits its own way.
+    if len(text.removeprefix("-")) > _MAX_DIGITS or abs(int(text)) > MAX_INTEGER:
+        raise Malformed("json_integer_range")
+    return int(text)
+
+
+def _constant(_name: str) -> NoReturn:
+    raise Malformed("json_not_a_number")  # NaN, Infinity: no JSON (RFC 8259 section 6)
+
+
+_exact_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant
+)
+
+
+def _judge(value: object, depth: int) -> None:
+    """Refuse what both parsers let pass, at every place it can stand."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise Malformed("json_nul")
+        if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            raise Malformed("json_surrogate")
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise Malformed("json_not_finite")
+    elif isinstance(value, list | dict):
+        if depth == MAX_DEPTH:
+            raise Malformed("json_depth")
+        if isinstance(value, dict):
+            for name in value:
+                _judge(name, depth)
+        for item in value.values() if isinstance(value, dict) else value:
+            _judge(item, depth + 1)
+
+
+def parse(raw: bytes) -> Any:
+    """Parse strictly and exactly; the reference that everything quicker is tested against.
+
+    Args:
+        raw: UTF-8. The caller bounds its length.
+
+    Returns:
+        dict, list, str, int, float, bool or None.
+
+    Raises:
+        Malformed: It is not JSON, or not unambiguous.
+    """
+    try:
+        value = _exact_decoder.decode(raw.decode())
+    except Malformed:
+        raise
+    except UnicodeDecodeError:
+        raise Malformed("json_not_utf8") from None
+    except RecursionError:
+        raise Malformed("json_depth") from None
+    except ValueError:
+        raise Malformed("json_malformed") from None
+    _judge(value, 0)
+    return value
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """Parse strictly what has to be an object.
+
+    Args:
+        raw: UTF-8. The caller bounds its length.
+
+    Returns:
+        Its members.
+
+    Raises:
+        Malformed: It is not JSON, not unambiguous, or not an object.
+    """
+    value = parse(raw)
+    if not isinstance(value, dict):
+        raise Malformed("json_not_an_object")
+    return value
+
+
+def is_plain(raw: bytes) -> bool:
+    """Tell, quickly, that `parse` would accept an object; False says nothing.
+
+    A value decoded into plain types is written again. Bytes that come back as they went in hold no
+    duplicate, since a dict has none to write, and no white space. The decoder's type bounds depth
+    and integers; it checks UTF-8 and that numbers are finite. NUL and lone surrogates could only
+    be written with a backslash. A property test holds this against `parse`.
+
+    Args:
+        raw: The text. The caller bounds its length.
+    """
+    try:
+        return _encode(_plain_decoder.decode(raw)) == raw and _BACKSLASH not in raw
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode an object strictly into a type.
+
+    Args:
+        raw: UTF-8. The caller bounds its length.
+        decoder: For the type wanted. It may ignore unknown members; they are judged all the same.
+
+    Returns:
+        The value.
+
+    Raises:
+        Malformed: As `parse_object`.
+        msgspec.ValidationError: It is sound JSON, but not of this type.
+    """
+    if not is_plain(raw):
+        parse_object(raw)
+    return decoder.decode(raw)

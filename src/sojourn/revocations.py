@@ -1,0 +1,115 @@
+"""The local picture of revocations: what the feed has said and could still concern somebody.
+
+A `View` is told entries in order and answers for a token or a near copy of a session. It does no
+I/O: the follower feeds it, the engine asks it. Memory follows events within one token life, since
+an entry is dropped once nothing it could concern can still be alive.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, assert_never
+
+from sojourn.model import NO_CUTOFF, Cutoff, Entry, Kind
+
+
+class Verdict(Enum):
+    """What the picture says of one credential."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    """Sign in again."""
+    REFRESH = "refresh"
+    """Out of date, and a stored session stands behind it: refresh now."""
+
+
+@dataclass(slots=True)
+class View:
+    """Everything revoked or changed that could still be presented.
+
+    Each map holds (expiry in ms, value). Readers take no lock: an answer reads single entries, and
+    the follower writes the maps before it moves the freshness stamp.
+    """
+
+    ended: dict[str, tuple[int, None]] = field(default_factory=dict)
+    """Sids ended with the store's or an administrator's word for it."""
+    ended_of: dict[tuple[str, str], tuple[int, None]] = field(default_factory=dict)
+    """(sid, subject) where nothing was stored: binds that subject's token only."""
+    changed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    cutoffs: dict[str, tuple[int, Cutoff]] = field(default_factory=dict)
+    outdated: dict[str, tuple[int, int]] = field(default_factory=dict)
+    revoked_keys: set[str] = field(default_factory=set)
+    _expiries: list[tuple[int, int, dict[Any, tuple[int, Any]], Any]] = field(default_factory=list)
+    _serial: int = 0
+
+    def apply(self, entry: Entry) -> None:
+        """Take in an entry; taking one in twice changes nothing."""
+        event = entry.event
+        match event.kind:
+            case Kind.ENDED if event.subject is None:
+                self._note(self.ended, event.sid, entry, None)
+            case Kind.ENDED:
+                self._note(self.ended_of, (event.sid, event.subject), entry, None)
+            case Kind.CHANGED:
+                known = self.changed.get(event.sid or "", (0, 0))[1]
+                self._note(self.changed, event.sid, entry, max(known, event.version))
+            case Kind.CUTOFF:
+                known = self.cutoffs.get(event.subject or "", (0, NO_CUTOFF))[1].cutoff
+                if entry.id > known:
+                    cutoff = Cutoff(event.floor, entry.id, event.keep)
+                    self._note(self.cutoffs, event.subject, entry, cutoff)
+            case Kind.OUTDATED:
+                known = self.outdated.get(event.subject or "", (0, 0))[1]
+                self._note(self.outdated, event.subject, entry, max(known, entry.id))
+            case Kind.KEY:
+                # Never forgotten: whoever stole the key mints any expiry and any position.
+                self.revoked_keys.add(event.kid or "")
+            case Kind.RING:
+                pass
+            case _:  # pragma: no cover - every kind is above
+                assert_never(event.kind)
+
+    def _note(self, said: dict[Any, tuple[int, Any]], key: Any, entry: Entry, value: Any) -> None:
+        expires_at_ms = max(entry.expires_at_ms, said.get(key, (0, None))[0])
+        said[key] = (expires_at_ms, value)
+        self._serial += 1  # unique, so that the heap never compares the maps
+        heapq.heappush(self._expiries, (expires_at_ms, self._serial, said, key))
+
+    def forget(self, *, now_ms: int) -> None:
+        """Drop what nothing alive can be concerned by any more."""
+        while self._expiries and self._expiries[0][0] <= now_ms:
+            _, _, said, key = heapq.heappop(self._expiries)
+            # A later entry about the same key has moved its expiry on, and has its own turn.
+            if said.get(key, (now_ms + 1, None))[0] <= now_ms:
+                del said[key]
+
+    def __len__(self) -> int:
+        """Count what is remembered."""
+        maps = (self.ended, self.ended_of, self.changed, self.cutoffs, self.outdated)
+        return sum(map(len, maps)) + len(self.revoked_keys)
+
+    def judge(self, *, subject: str, sid: str, position: int, version: int | None) -> Verdict:
+        """Judge an access token or a near copy.
+
+        Args:
+            subject: Whose it is.
+            sid: Its session's public name.
+            position: The feed position its sign-in was given.
+            version: The session's version it was made from; None where nothing is stored.
+        """
+        if sid in self.ended or (self.ended_of and (sid, subject) in self.ended_of):
+            return Verdict.REVOKED
+        cutoff = self.cutoffs.get(subject)
+        if cutoff is not None and cutoff[1].refuses(position=position, sid=sid):
+            return Verdict.REVOKED
+        if version is None:
+            outdated = self.outdated.get(subject)
+            if outdated is not None and position < outdated[1]:
+                return Verdict.REVOKED
+        else:
+            changed = self.changed.get(sid)
+            if changed is not None and version < changed[1]:
+                return Verdict.REFRESH
+        return Verdict.GOOD
