@@ -182,7 +182,9 @@ class AsyncSojourn(Generic[ClaimsT]):
         """
         await login.failed(self._core, incoming, subject, reason=reason)
 
-    async def check(self, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN) -> Checked[ClaimsT]:
+    async def check(
+        self, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN, renew: bool = True
+    ) -> Checked[ClaimsT]:
         """Find out who a request is: no look-up while the picture of revocations is fresh.
 
         In ``hybrid`` over cookies an access token that is over is renewed in passing: apply
@@ -191,6 +193,8 @@ class AsyncSojourn(Generic[ClaimsT]):
         Args:
             incoming: The request.
             need: What the route asks for.
+            renew: Whether to renew in passing; False where no cookie can be handed out, as in
+                a WebSocket.
 
         Returns:
             The principal, or the refusal that says why there is none.
@@ -199,7 +203,7 @@ class AsyncSojourn(Generic[ClaimsT]):
             Stale: The picture is too old and `when_stale` is ``refuse``.
             StoreError: The store had to be asked and cannot be reached.
         """
-        return await check.check(self._core, incoming, need=need)
+        return await check.check(self._core, incoming, need=need, renew=renew)
 
     async def refresh(
         self, incoming: Incoming, *, refresh_token: str | None = None

@@ -179,12 +179,14 @@ class Sojourn(Generic[ClaimsT]):
         """
         self._run(login.failed(self._core, incoming, subject, reason=reason))
 
-    def check(self, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN) -> Checked[ClaimsT]:
+    def check(
+        self, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN, renew: bool = True
+    ) -> Checked[ClaimsT]:
         """Find out who a request is: no look-up while the picture of revocations is fresh.
 
         See `AsyncSojourn.check`.
         """
-        return self._run(check.check(self._core, incoming, need=need))
+        return self._run(check.check(self._core, incoming, need=need, renew=renew))
 
     def refresh(self, incoming: Incoming, *, refresh_token: str | None = None) -> SignedIn[ClaimsT]:
         """Rotate a refresh handle, from the cookie or as given (mode ``hybrid``).

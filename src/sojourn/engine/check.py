@@ -154,7 +154,9 @@ def _over(version: int | None) -> Refused:
 # --- the coroutine --------------------------------------------------------------------------------
 
 
-async def check(core: Core, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN) -> Checked[Any]:
+async def check(
+    core: Core, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN, renew: bool = True
+) -> Checked[Any]:
     """Find out who a request is; see `AsyncSojourn.check`."""
     presented = core.browser.credentials(incoming)
     now_ms = core.clock()
@@ -179,7 +181,8 @@ async def check(core: Core, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN
             await _touch(core, presented.handle, answer.touch)
         return _met(answer.principal, need, now_ms)
     assert isinstance(answer, Nothing)  # noqa: S101 - asking has an answer
-    if presented.refresh and isinstance(answer.refusal, RefreshRequired | InvalidToken | Expired):
+    is_over = isinstance(answer.refusal, RefreshRequired | InvalidToken | Expired)
+    if renew and presented.refresh and is_over:
         try:
             signed_in = await renew_in_passing(core, incoming, presented.refresh)
         except Refused as error:

@@ -26,7 +26,7 @@ from sojourn.model import (
     Subject,
     canonical_subject,
 )
-from sojourn.modes import require_stored
+from sojourn.modes import MODES, require_stored
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
@@ -141,7 +141,8 @@ async def revoke_all(
 
 async def sessions(core: Core, subject: Subject) -> list[SessionInfo]:
     """List the live sessions of a subject; see `AsyncSojourn.sessions`."""
-    require_stored(core.settings.mode, "a list of sessions")
+    if not any(MODES[mode].is_stored for mode in core.settings.allowed_modes):
+        require_stored(core.settings.mode, "a list of sessions")
     await core.ready()
     return [shown(session) for session in await core.store.list(canonical_subject(subject))]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from binascii import Error, a2b_base64, b2a_base64
 
-from sojourn.jose.malformed import Malformed
+from sojourn.jose.malformed import MalformedError
 
 # The characters of plain base64 that base64url lacks, and the padding, become "!", which the
 # strict decoder refuses; what is put behind for it (below) is the only padding it ever sees.
@@ -18,7 +18,7 @@ _FROM_BASE64 = bytes.maketrans(b"+/", b"-_")
 # By length modulo 4: the padding to add, and the last characters whose unused bits are zero.
 _EVERY_CHARACTER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _PADDING = (b"", b"", b"==", b"=")
-_LAST = (
+_LAST: tuple[frozenset[int], ...] = (
     frozenset(_EVERY_CHARACTER),
     frozenset(),
     frozenset(_EVERY_CHARACTER[::16]),
@@ -36,17 +36,17 @@ def decode(text: bytes) -> bytes:
         The bytes; encoding them again gives `text`.
 
     Raises:
-        Malformed: The alphabet, the length or the trailing bits are wrong (RFC 7515 section 2).
+        MalformedError: The alphabet, the length or the trailing bits are wrong (RFC 7515 section 2).
     """
     if not text:
         return b""
     remainder = len(text) & 3
     if text[-1] not in _LAST[remainder]:
-        raise Malformed("base64_length" if remainder == 1 else "base64_last_character")
+        raise MalformedError("base64_length" if remainder == 1 else "base64_last_character")
     try:
         return a2b_base64(text.translate(_TO_BASE64) + _PADDING[remainder], strict_mode=True)
     except Error:
-        raise Malformed("base64_alphabet") from None
+        raise MalformedError("base64_alphabet") from None
 
 
 def encode(data: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Malformed(ValueError):
+class MalformedError(ValueError):
     """Text is not what it claims to be; only `sojourn.jose` itself catches this.
 
     Args:

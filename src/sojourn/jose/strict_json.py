@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 
-from sojourn.jose.malformed import Malformed
+from sojourn.jose.malformed import MalformedError
 
 T = TypeVar("T")
 
@@ -23,9 +23,7 @@ MAX_INTEGER = 2**53 - 1
 _MAX_DIGITS = 16
 _BACKSLASH = 0x5C
 
-_Scalar = (
-    Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | str | float | bool | None
-)
+_Scalar = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | str | float | bool | None
 _OneLevel = _Scalar | list[_Scalar] | dict[str, _Scalar]
 _TwoLevels = _Scalar | list[_OneLevel] | dict[str, _OneLevel]
 _plain_decoder = msgspec.json.Decoder(dict[str, _TwoLevels])
@@ -35,19 +33,19 @@ _encode = msgspec.json.Encoder().encode
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise Malformed("json_duplicate_name")
+        raise MalformedError("json_duplicate_name")
     return members
 
 
 def _integer(text: str) -> int:
     # Length first: the conversion itself is quadratic, and refuses over 4,300 digits its own way.
     if len(text.removeprefix("-")) > _MAX_DIGITS or abs(int(text)) > MAX_INTEGER:
-        raise Malformed("json_integer_range")
+        raise MalformedError("json_integer_range")
     return int(text)
 
 
 def _constant(_name: str) -> NoReturn:
-    raise Malformed("json_not_a_number")  # NaN, Infinity: no JSON (RFC 8259 section 6)
+    raise MalformedError("json_not_a_number")  # NaN, Infinity: no JSON (RFC 8259 section 6)
 
 
 _exact_decoder = json.JSONDecoder(
@@ -59,15 +57,15 @@ def _judge(value: object, depth: int) -> None:
     """Refuse what both parsers let pass, at every place it can stand."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise Malformed("json_nul")
+            raise MalformedError("json_nul")
         if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise Malformed("json_surrogate")
+            raise MalformedError("json_surrogate")
     elif isinstance(value, float):
         if not isfinite(value):
-            raise Malformed("json_not_finite")
+            raise MalformedError("json_not_finite")
     elif isinstance(value, list | dict):
         if depth == MAX_DEPTH:
-            raise Malformed("json_depth")
+            raise MalformedError("json_depth")
         if isinstance(value, dict):
             for name in value:
                 _judge(name, depth)
@@ -85,18 +83,18 @@ def parse(raw: bytes) -> Any:
         dict, list, str, int, float, bool or None.
 
     Raises:
-        Malformed: It is not JSON, or not unambiguous.
+        MalformedError: It is not JSON, or not unambiguous.
     """
     try:
         value = _exact_decoder.decode(raw.decode())
-    except Malformed:
+    except MalformedError:
         raise
     except UnicodeDecodeError:
-        raise Malformed("json_not_utf8") from None
+        raise MalformedError("json_not_utf8") from None
     except RecursionError:
-        raise Malformed("json_depth") from None
+        raise MalformedError("json_depth") from None
     except ValueError:
-        raise Malformed("json_malformed") from None
+        raise MalformedError("json_malformed") from None
     _judge(value, 0)
     return value
 
@@ -111,11 +109,11 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         Its members.
 
     Raises:
-        Malformed: It is not JSON, not unambiguous, or not an object.
+        MalformedError: It is not JSON, not unambiguous, or not an object.
     """
     value = parse(raw)
     if not isinstance(value, dict):
-        raise Malformed("json_not_an_object")
+        raise MalformedError("json_not_an_object")
     return value
 
 
@@ -147,7 +145,7 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         The value.
 
     Raises:
-        Malformed: As `parse_object`.
+        MalformedError: As `parse_object`.
         msgspec.ValidationError: It is sound JSON, but not of this type.
     """
     if not is_plain(raw):

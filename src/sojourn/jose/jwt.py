@@ -1,0 +1,246 @@
+"""JSON Web Tokens (RFC 7519) by the best current practices (RFC 8725), access tokens of RFC 9068.
+
+`TokenVerifier` is made once for an issuer and reused; `verify` is the same for a single token.
+`issue` hands out only what `verify` would take.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+
+import msgspec
+
+from sojourn.errors import ConfigurationError, ExpiredToken, InvalidInput, InvalidToken
+from sojourn.jose import jws, strict_json
+from sojourn.jose.algorithms import ALL, Algorithm
+from sojourn.jose.claims import AccessClaims, RegisteredClaims
+from sojourn.jose.malformed import MalformedError
+
+if TYPE_CHECKING:
+    from sojourn.jose.keys import SigningKey
+    from sojourn.jose.keyset import KeySet
+
+ClaimsT = TypeVar("ClaimsT", bound=RegisteredClaims)
+
+ACCESS_TOKEN_TYP: Final = "at+jwt"  # noqa: S105 - a media type
+MAX_LEEWAY_SECONDS: Final = 60
+MAX_TOKEN_BYTES_LIMIT: Final = 64 * 1024
+
+_CLAIM_IN_MESSAGE = re.compile(r"field `(\w{1,64})`|\$\.(\w{1,64})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What a token has to be, pinned for its issuer (RFC 8725 sections 3.1, 3.8, 3.9, 3.11).
+
+    Args:
+        issuer: The exact ``iss``.
+        audience: The exact ``aud``, or an exact member of it.
+        algorithms: The algorithms the issuer may use. An empty set accepts nothing.
+        typ: The header's ``typ``, whatever its case, with or without ``application/``; ``JWT`` at
+            many providers. None where the issuer sends none.
+        leeway_seconds: How far clocks may differ, 0 to 60.
+        required: Claims that must be there and not empty, beyond those the claims type requires.
+        max_bytes: The largest token, 1 to 65,536; judged before anything is decoded.
+
+    Raises:
+        ConfigurationError: With the value that is out of range.
+    """
+
+    issuer: str
+    audience: str
+    algorithms: frozenset[Algorithm]
+    typ: str | None = ACCESS_TOKEN_TYP
+    leeway_seconds: int = 0
+    required: frozenset[str] = frozenset()
+    max_bytes: int = jws.MAX_TOKEN_BYTES
+
+    def __post_init__(self) -> None:
+        """Refuse what would make the verifier lenient."""
+        for name, text in (("issuer", self.issuer), ("audience", self.audience)):
+            if not isinstance(text, str) or not text:
+                raise ConfigurationError(f"{name} is one text that is not empty; set it")
+        if self.typ is not None and (not isinstance(self.typ, str) or not self.typ):
+            raise ConfigurationError("typ is a text such as 'at+jwt', or None; set it")
+        if not isinstance(self.algorithms, frozenset) or not self.algorithms <= ALL:
+            raise ConfigurationError(
+                "algorithms is a frozenset of names from sojourn.jose.Algorithm; name each"
+            )
+        if (
+            type(self.leeway_seconds) is not int
+            or not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS
+        ):
+            raise ConfigurationError(f"leeway_seconds is an int from 0 to {MAX_LEEWAY_SECONDS}")
+        if type(self.max_bytes) is not int or not 1 <= self.max_bytes <= MAX_TOKEN_BYTES_LIMIT:
+            raise ConfigurationError(f"max_bytes is an int from 1 to {MAX_TOKEN_BYTES_LIMIT}")
+
+
+class TokenVerifier(Generic[ClaimsT]):
+    """Verifies the tokens of one issuer; make it once and keep it.
+
+    Args:
+        keys: The issuer's keys.
+        expectation: What its tokens have to be.
+        claims_type: The claims wanted, derived from `RegisteredClaims`; by default `AccessClaims`.
+
+    Raises:
+        ConfigurationError: The claims type lacks a claim that is required.
+    """
+
+    __slots__ = ("_algorithms", "_audience", "_decoder", "_issuer", "_leeway", "_open", "_required")
+
+    @overload
+    def __init__(
+        self: TokenVerifier[AccessClaims], keys: KeySet, expectation: Expectation
+    ) -> None: ...
+    @overload
+    def __init__(
+        self, keys: KeySet, expectation: Expectation, claims_type: type[ClaimsT]
+    ) -> None: ...
+    def __init__(
+        self, keys: KeySet, expectation: Expectation, claims_type: type[Any] = AccessClaims
+    ) -> None:
+        """Prepare everything that does not depend on a token."""
+        if not isinstance(claims_type, type) or not issubclass(claims_type, RegisteredClaims):
+            raise ConfigurationError("claims_type derives from RegisteredClaims or AccessClaims")
+        unknown = expectation.required - set(claims_type.__struct_encode_fields__)
+        if unknown:
+            raise ConfigurationError(
+                f"required claims {sorted(unknown)} are not in {claims_type.__name__}; add them"
+            )
+        self._open = jws.Opener(
+            keys,
+            algorithms=expectation.algorithms,
+            typ=expectation.typ,
+            max_bytes=expectation.max_bytes,
+        ).open
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(claims_type)
+        self._issuer = expectation.issuer
+        self._audience = expectation.audience
+        self._leeway = expectation.leeway_seconds
+        attributes = dict(
+            zip(claims_type.__struct_encode_fields__, claims_type.__struct_fields__, strict=True)
+        )
+        self._required = tuple((name, attributes[name]) for name in sorted(expectation.required))
+
+    def verify(self, token: str, *, now: float) -> ClaimsT:
+        """Verify a token.
+
+        Args:
+            token: The compact serialization, as presented.
+            now: Seconds since the epoch.
+
+        Returns:
+            Its claims.
+
+        Raises:
+            InvalidInput: It is no `str`.
+            ExpiredToken: ``exp`` has passed; everything else is right, and it carries the claims.
+            InvalidToken: Anything else is wrong; `reason` says what, for logs.
+        """
+        payload = self._open(token)
+        try:
+            claims: ClaimsT = strict_json.decode(payload, self._decoder)
+        except MalformedError as error:
+            raise InvalidToken(reason=error.reason) from None
+        except msgspec.ValidationError as error:
+            raise InvalidToken(reason=_reason(error)) from None
+        if claims.iss != self._issuer:
+            raise InvalidToken(reason="wrong_issuer")
+        audience = claims.aud
+        if audience != self._audience and (
+            isinstance(audience, str) or self._audience not in audience
+        ):
+            raise InvalidToken(reason="wrong_audience")
+        for name, attribute in self._required:
+            if getattr(claims, attribute) in (None, "", [], {}, ()):
+                raise InvalidToken(reason=f"missing_{name}")
+        # Each condition is what must hold, so that a `now` that is not a number holds none.
+        leeway = self._leeway
+        if claims.nbf is not None and not claims.nbf <= now + leeway:
+            raise InvalidToken(reason="not_yet_valid")
+        if claims.iat is not None and not claims.iat <= now + leeway:
+            raise InvalidToken(reason="issued_in_future")
+        if not now < claims.exp + leeway:
+            raise ExpiredToken(claims=claims)
+        return claims
+
+
+def _reason(error: msgspec.ValidationError) -> str:
+    """Name the claim that is missing or of the wrong type; the message holds no value of it."""
+    match = _CLAIM_IN_MESSAGE.search(str(error))
+    if match is None:
+        return "invalid_claims"
+    return f"missing_{match[1]}" if match[1] else f"invalid_{match[2]}"
+
+
+@overload
+def verify(token: str, keys: KeySet, expectation: Expectation, *, now: float) -> AccessClaims: ...
+@overload
+def verify(
+    token: str,
+    keys: KeySet,
+    expectation: Expectation,
+    *,
+    now: float,
+    claims_type: type[ClaimsT],
+) -> ClaimsT: ...
+def verify(
+    token: str,
+    keys: KeySet,
+    expectation: Expectation,
+    *,
+    now: float,
+    claims_type: type[Any] = AccessClaims,
+) -> Any:
+    """Verify a single token; keep a `TokenVerifier` where there are more.
+
+    Args:
+        token: The compact serialization, as presented.
+        keys: The issuer's keys.
+        expectation: What its tokens have to be.
+        now: Seconds since the epoch.
+        claims_type: The claims wanted, derived from `RegisteredClaims`.
+
+    Returns:
+        Its claims.
+
+    Raises:
+        ConfigurationError: The claims type lacks a claim that is required.
+        InvalidInput: It is no `str`.
+        ExpiredToken: ``exp`` has passed; everything else is right, and it carries the claims.
+        InvalidToken: Anything else is wrong; `reason` says what, for logs.
+    """
+    return TokenVerifier(keys, expectation, claims_type).verify(token, now=now)
+
+
+def issue(claims: RegisteredClaims, key: SigningKey, *, typ: str = ACCESS_TOKEN_TYP) -> str:
+    """Issue a token.
+
+    Args:
+        claims: What it says. Claims that are None or empty are left out.
+        key: The key; its algorithm and id go into the header.
+        typ: The header's ``typ``.
+
+    Returns:
+        The compact serialization, at most 8 KiB.
+
+    Raises:
+        InvalidInput: A claim is not one that a verifier would take, or the token is too large.
+    """
+    try:
+        payload = msgspec.json.encode(claims)
+        strict_json.decode(payload, msgspec.json.Decoder(type(claims)))
+    except (MalformedError, msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        word = error.reason if isinstance(error, MalformedError) else type(error).__name__
+        raise InvalidInput(
+            f"the claims cannot be a token ({word}); give JSON values, and instants as whole seconds"
+        ) from None
+    token = jws.sign(payload, key, typ=typ)
+    if len(token) > jws.MAX_TOKEN_BYTES:
+        raise InvalidInput(
+            f"the token would have more than {jws.MAX_TOKEN_BYTES} bytes; carry fewer claims"
+        )
+    return token

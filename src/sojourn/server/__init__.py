@@ -1,0 +1,1 @@
+"""The standalone server: accounts, the HTTP API and pages, over the library."""

@@ -1,0 +1,140 @@
+"""The server's own settings: ``SOJOURN_*`` over a TOML file over the default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+from sojourn.environment import PREFIX, secret_file, secrets_from, settings_from
+from sojourn.errors import ConfigurationError
+from sojourn.server_secret import ServerSecrets
+from sojourn.settings import SETTING_NAMES, Settings, is_loopback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Everything `sojourn serve` runs by.
+
+    Args:
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        data: The folder of the database, the secret and the ready account, mode 0700.
+        store: Where sessions live; by default ``sojourn.db`` in the data folder.
+        is_open: Whether anybody may register.
+        settings: The library's settings.
+        secrets: The server secrets in force.
+    """
+
+    host: str
+    port: int
+    data: Path
+    store: str
+    is_open: bool
+    settings: Settings
+    secrets: ServerSecrets = field(repr=False)
+
+
+_OWN = frozenset(f.name for f in fields(ServerConfig)) - {"settings", "secrets", "is_open"}
+_KNOWN = _OWN | {"open_registration", "secret", "secret_file"} | SETTING_NAMES
+
+
+def load_config(
+    *, environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> ServerConfig:
+    """Read the configuration.
+
+    Args:
+        environ: The environment; this process's by default. ``SOJOURN_CONFIG`` names the file.
+        overrides: What the command line says; it wins.
+
+    Raises:
+        ConfigurationError: A value is wrong or unknown, or the file cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    from_file = _read_file(environ.get(PREFIX + "CONFIG", ""))
+    given = {k: v for k, v in (overrides or {}).items() if v is not None}
+
+    def value(name: str, default: Any) -> Any:
+        return given.get(name, environ.get(PREFIX + name.upper(), from_file.get(name, default)))
+
+    host = str(value("host", "127.0.0.1"))
+    port = _port(value("port", 8000))
+    data = Path(str(value("data", ".sojourn")))
+    options = {k: v for k, v in from_file.items() if k in SETTING_NAMES}
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    for name in list(options):
+        if PREFIX + name.upper() in environ:
+            del options[name]  # the environment wins over the file
+    options |= {k: v for k, v in given.items() if k in SETTING_NAMES}
+    if not options.get("url") and not environ.get(PREFIX + "URL"):
+        options["url"] = _default_url(host, port)
+    if "modes" not in options and PREFIX + "MODES" not in environ:
+        preset = options.get("preset") or environ.get(PREFIX + "PRESET")
+        options["modes"] = ("session", "hybrid") if preset in {"aal2", "aal3"} else (
+            "session", "jwt", "hybrid",
+        )  # fmt: skip
+    settings = settings_from(options, environ=environ)
+    store = str(value("store", "")) or f"sqlite:///{data.resolve() / 'sojourn.db'}"
+    return ServerConfig(
+        host=host,
+        port=port,
+        data=data,
+        store=store,
+        is_open=str(value("open_registration", "yes")).lower() in {"yes", "true", "1"},
+        settings=settings,
+        secrets=_secrets(environ, from_file, settings, data),
+    )
+
+
+def _secrets(
+    environ: Mapping[str, str], from_file: Mapping[str, Any], settings: Settings, data: Path
+) -> ServerSecrets:
+    if "secret" in from_file:
+        raise ConfigurationError(
+            "a secret stands in the configuration file; put it into a file of its own, of mode "
+            "0600, and name that as secret_file"
+        )
+    named = {k: environ[k] for k in (PREFIX + "SECRET", PREFIX + "SECRET_FILE") if k in environ}
+    if not named and "secret_file" in from_file:
+        named = {PREFIX + "SECRET_FILE": str(from_file["secret_file"])}
+    if not named and settings.is_development:
+        return ServerSecrets(secret_file(data))
+    return secrets_from(None, is_development=False, is_kept=True, environ=named)
+
+
+def _default_url(host: str, port: int) -> str:
+    if not is_loopback(host):
+        raise ConfigurationError(
+            f"the server listens on {host}, and no url says where browsers reach it; "
+            "set SOJOURN_URL=https://your.host (behind a TLS-terminating proxy)"
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
+def _port(value: Any) -> int:
+    try:
+        port = int(value)
+    except (TypeError, ValueError):
+        port = -1
+    if not 0 <= port <= 65_535:  # noqa: PLR2004 - what a port is
+        raise ConfigurationError(f"port is {value!r}; it ranges from 0 to 65535")
+    return port
+
+
+def _read_file(name: str) -> dict[str, Any]:
+    if not name:
+        return {}
+    try:
+        with Path(name).open("rb") as file:
+            read = cast("dict[str, Any]", tomllib.load(file))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"SOJOURN_CONFIG {name} cannot be read: {error}") from error
+    unknown = sorted(set(read) - _KNOWN)
+    if unknown:
+        raise ConfigurationError(f"{name} has unknown settings: {', '.join(unknown)}")
+    return read

@@ -1,0 +1,210 @@
+"""What the server does for an account: register, sign in, change a password, disable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sojourn.engine.answers import SignedIn
+from sojourn.errors import InvalidCredentials, Superseded
+from sojourn.messages import Incoming
+from sojourn.model import Mode, Principal, Transport
+from sojourn.passwords import new_password, normal_email, normal_password
+
+if TYPE_CHECKING:
+    from sojourn.aio import AsyncSojourn
+    from sojourn.server.accounts import Account, Accounts
+    from sojourn.server.hashing import Hasher
+    from sojourn.server.throttle import Throttle
+
+_WRONG = "the address and the password do not belong together"
+
+
+class Service:
+    """Accounts and sessions together.
+
+    Args:
+        sojourn: The engine.
+        accounts: The accounts.
+        hasher: The password hashes.
+        throttle: The counters of failures.
+    """
+
+    def __init__(
+        self,
+        sojourn: AsyncSojourn[Any],
+        accounts: Accounts,
+        hasher: Hasher,
+        throttle: Throttle,
+    ) -> None:
+        """Take the parts."""
+        self.sojourn = sojourn
+        self.accounts = accounts
+        self._hasher = hasher
+        self._throttle = throttle
+
+    def _address(self, incoming: Incoming) -> str:
+        return self.sojourn.core.browser.client_address(incoming)
+
+    async def register(
+        self, email: str, password: str, *, roles: tuple[str, ...] = ()
+    ) -> Account:
+        """Add an account; nobody is signed in.
+
+        Raises:
+            AccountExists: The address has one.
+            InvalidInput: The address or the password will not do.
+            Busy: Too many passwords are being hashed.
+        """
+        email = normal_email(email)
+        password_hash = await self._hasher.hash(new_password(password, email=email))
+        account = await self.accounts.add(email, password_hash, roles=roles)
+        await self._note("registered", account)
+        return account
+
+    async def login(
+        self,
+        incoming: Incoming,
+        email: str,
+        password: str,
+        *,
+        mode: Mode | None = None,
+        transport: Transport | None = None,
+        remember: bool = True,
+    ) -> SignedIn[Any]:
+        """Sign in with a password. What fails, fails alike and takes alike.
+
+        Raises:
+            InvalidCredentials: Wrong password, unknown account or disabled account.
+            RateLimited: Too many failed before.
+            Busy: Too many passwords are being hashed.
+            SojournError: What `AsyncSojourn.login` raises.
+        """
+        email, password = normal_email(email), normal_password(password)
+        await self._throttle.admit(email, self._address(incoming))
+        account = self.accounts.by_email(email)
+        # An unknown address takes the same steps under a name of its own.
+        attempt = await self.sojourn.begin(account.subject if account else "nobody")
+        matches = await self._hasher.verify(password, account.password_hash if account else None)
+        if account is None or not matches or account.is_disabled:
+            await self.sojourn.login_failed(
+                incoming,
+                account.subject if account else "",
+                reason=_why_failed(account, matches=matches),
+            )
+            raise InvalidCredentials(_WRONG)
+        signed_in = await self.sojourn.login(
+            incoming,
+            account.subject,
+            attempt=attempt,
+            mode=mode,
+            transport=transport,
+            remember=remember,
+            roles=account.roles,
+            amr=["pwd"],
+        )
+        # The account may have changed while the password was checked (protocol: accounts that
+        # live beside the sessions are read again after the session exists).
+        now = self.accounts.by_subject(account.subject)
+        if now is None or now.version != account.version:
+            await self.sojourn.revoke(
+                signed_in.principal.sid, subject=account.subject, reason="account_changed"
+            )
+            raise Superseded("the account changed during the sign-in; sign in again")
+        await self._throttle.succeeded(email, self._address(incoming))
+        if self._hasher.needs_rehash(account.password_hash):
+            rehashed = await self._hasher.hash(password)
+            await self.accounts.set_password(
+                account.subject, rehashed, version=account.version
+            )
+        return signed_in
+
+    async def confirm(self, incoming: Incoming, password: str) -> SignedIn[Any]:
+        """Re-authenticate whoever is signed in by their password.
+
+        Raises:
+            Refused: Nobody is signed in, or the password is wrong.
+        """
+        principal = (await self.sojourn.check(incoming)).require()
+        attempt = await self.sojourn.begin(principal.subject)
+        await self._proved(incoming, principal, password)
+        return await self.sojourn.reauthenticate(incoming, amr=["pwd"], attempt=attempt)
+
+    async def change_password(
+        self, incoming: Incoming, principal: Principal[Any], current: str, new: str
+    ) -> SignedIn[Any] | None:
+        """Change the password: other sessions and earlier tokens end, this one goes on.
+
+        Returns:
+            In ``jwt`` a new token, since all earlier ones end; None where a session goes on.
+
+        Raises:
+            InvalidCredentials: The current password is wrong.
+            InvalidInput: The new one will not do.
+        """
+        account = await self._proved(incoming, principal, current)
+        password = new_password(new, email=account.email)
+        password_hash = await self._hasher.hash(password)
+        changed = await self.accounts.set_password(
+            account.subject, password_hash, version=account.version
+        )
+        if not changed:
+            raise Superseded("the account changed meanwhile; sign in again")
+        is_stored = principal.mode != "jwt"
+        await self.sojourn.revoke_all(
+            principal.subject,
+            keep=principal.sid if is_stored else None,
+            by=principal.subject,
+            reason="password_changed",
+            incoming=incoming,
+        )
+        if is_stored:
+            return None
+        return await self.sojourn.login(
+            incoming,
+            account.subject,
+            mode="jwt",
+            transport=principal.transport,
+            roles=account.roles,
+            amr=["pwd"],
+        )
+
+    async def set_disabled(self, account: Account, *, is_disabled: bool, by: str) -> None:
+        """Disable an account and end everything of it, or enable it again."""
+        await self.accounts.set_disabled(account.subject, is_disabled=is_disabled)
+        await self._note("disabled" if is_disabled else "enabled", account, by=by)
+        if is_disabled:
+            await self.sojourn.revoke_all(account.subject, by=by, reason="account_disabled")
+
+    async def set_roles(self, account: Account, roles: tuple[str, ...], *, by: str) -> None:
+        """Replace an account's roles, in its live sessions too."""
+        await self.accounts.set_roles(account.subject, roles)
+        await self.sojourn.update(account.subject, roles=roles, by=by)
+
+    async def _proved(
+        self, incoming: Incoming, principal: Principal[Any], password: str
+    ) -> Account:
+        account = self.accounts.by_subject(principal.subject)
+        if account is None:
+            raise InvalidCredentials(_WRONG)
+        await self._throttle.admit(account.email, self._address(incoming))
+        matches = await self._hasher.verify(normal_password(password), account.password_hash)
+        if not matches or account.is_disabled:
+            await self.sojourn.login_failed(
+                incoming, account.subject, reason="wrong_password"
+            )
+            raise InvalidCredentials("the current password is wrong")
+        await self._throttle.succeeded(account.email, self._address(incoming))
+        return account
+
+    async def _note(self, action: str, account: Account, *, by: str = "") -> None:
+        core = self.sojourn.core
+        await core.ready()
+        record = core.audit(action, subject=account.subject, by=by)
+        await core.store.append(0, (), audit=(record,))
+
+
+def _why_failed(account: Account | None, *, matches: bool) -> str:
+    """Name for the trail what the client is not told."""
+    if account is None:
+        return "unknown_account"
+    return "account_disabled" if matches else "wrong_password"

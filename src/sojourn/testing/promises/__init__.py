@@ -1,0 +1,1 @@
+"""The promises of the store contract, by subject; `sojourn.testing.contract` puts them together."""
