@@ -16,6 +16,7 @@ from sojourn.messages import Incoming, Outgoing
 from sojourn.model import Any_, ClaimsT, Mode, Principal, Subject, Transport
 from sojourn.need import ANYONE_SIGNED_IN, Need
 from sojourn.ports import AsyncStore, Clock, Store
+from sojourn.server_secret import ServerSecrets
 from sojourn.settings import Options, Settings
 from sojourn.stores import async_store
 from sojourn.stores.memory import system_clock
@@ -67,6 +68,27 @@ class AsyncSojourn(Generic[ClaimsT]):
             monotonic_ms=monotonic_ms,
             claims_type=claims or dict,
         )
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        settings: Settings,
+        secrets: ServerSecrets,
+        store: AsyncStore,
+        clock: Clock = system_clock,
+    ) -> AsyncSojourn[dict[str, Any]]:
+        """Make one from parts that are already validated; for the server."""
+        sojourn: AsyncSojourn[dict[str, Any]] = AsyncSojourn.__new__(AsyncSojourn)
+        sojourn._core = Core(  # noqa: SLF001 - another way to construct itself
+            settings=settings,
+            secrets=secrets,
+            store=store,
+            clock=clock,
+            monotonic_ms=system_monotonic_ms,
+            claims_type=dict,
+        )
+        return sojourn
 
     @property
     def settings(self) -> Settings:

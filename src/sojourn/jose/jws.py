@@ -18,10 +18,11 @@ from sojourn.jose.jwk import MAX_KID_CHARACTERS
 from sojourn.jose.malformed import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sojourn.jose.keys import SigningKey, VerifyingKey
     from sojourn.jose.keyset import KeySet
+    from sojourn.jose.primitives import Verify
 
 MAX_TOKEN_BYTES = 8 * 1024
 MAX_LEARNT_HEADERS = 256
@@ -67,8 +68,8 @@ def is_nested(header: Mapping[str, Any]) -> bool:
     return "cty" in header and media_type(header["cty"]) in {"jwt", None}
 
 
-def split(token: str, *, max_bytes: int) -> tuple[bytes, bytes, bytes]:
-    """Cut a compact serialization in its three segments, still encoded.
+def split(token: str, *, max_bytes: int) -> list[bytes]:
+    """Cut a compact serialization into its three segments, still encoded.
 
     Args:
         token: As presented.
@@ -87,7 +88,7 @@ def split(token: str, *, max_bytes: int) -> tuple[bytes, bytes, bytes]:
     segments = token.encode().split(b".")
     if len(segments) != 3:  # noqa: PLR2004 - the three of RFC 7515 section 7.1
         raise InvalidToken(reason="not_three_segments")
-    return segments[0], segments[1], segments[2]
+    return segments
 
 
 def decoded(segment: bytes) -> bytes:
@@ -138,7 +139,7 @@ class Opener:
         self._algorithms = algorithms
         self._typ = typ if isinstance(typ, AnyTyp) else media_type(typ)
         self._max_bytes = max_bytes
-        self._learnt: dict[bytes, Callable[[bytes, bytes], bool]] = {}
+        self._learnt: dict[bytes, Verify] = {}
 
     def open(self, token: str) -> bytes:
         """Verify the signature.
@@ -155,19 +156,19 @@ class Opener:
         """
         header, payload, signature = split(token, max_bytes=self._max_bytes)
         verify = self._learnt.get(header)
+        is_known = verify is not None
         if verify is None:
-            verify = self.key_for(parsed(header)).verify
+            verify = self.key_for(parsed(header)).check
         try:
-            is_genuine = verify(base64url.decode(signature), b"%b.%b" % (header, payload))
+            if not verify(base64url.decode(signature), header + b"." + payload):
+                raise InvalidToken(reason="bad_signature")
+            if not is_known:
+                self._learn(header, verify)
+            return base64url.decode(payload)
         except MalformedError as error:
             raise InvalidToken(reason=error.reason) from None
-        if not is_genuine:
-            raise InvalidToken(reason="bad_signature")
-        if header not in self._learnt:
-            self._learn(header, verify)
-        return decoded(payload)
 
-    def _learn(self, header: bytes, verify: Callable[[bytes, bytes], bool]) -> None:
+    def _learn(self, header: bytes, verify: Verify) -> None:
         """Remember a header: only of a genuine token, so that nobody else can fill the table."""
         if len(self._learnt) < MAX_LEARNT_HEADERS and len(header) <= MAX_LEARNT_HEADER_BYTES:
             self._learnt[header] = verify

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 import msgspec
@@ -89,7 +90,16 @@ class TokenVerifier(Generic[ClaimsT]):
         ConfigurationError: The claims type lacks a claim that is required.
     """
 
-    __slots__ = ("_algorithms", "_audience", "_decoder", "_issuer", "_leeway", "_open", "_required")
+    __slots__ = (
+        "_algorithms",
+        "_audience",
+        "_decoder",
+        "_issuer",
+        "_leeway",
+        "_open",
+        "_required",
+        "_unbounded",
+    )
 
     @overload
     def __init__(
@@ -117,6 +127,8 @@ class TokenVerifier(Generic[ClaimsT]):
             max_bytes=expectation.max_bytes,
         ).open
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(claims_type)
+        # Known of this very type only; one derived from it may have members of any type.
+        self._unbounded = attrgetter("claims") if claims_type is AccessClaims else None
         self._issuer = expectation.issuer
         self._audience = expectation.audience
         self._leeway = expectation.leeway_seconds
@@ -142,7 +154,7 @@ class TokenVerifier(Generic[ClaimsT]):
         """
         payload = self._open(token)
         try:
-            claims: ClaimsT = strict_json.decode(payload, self._decoder)
+            claims: ClaimsT = strict_json.decode(payload, self._decoder, unbounded=self._unbounded)
         except MalformedError as error:
             raise InvalidToken(reason=error.reason) from None
         except msgspec.ValidationError as error:

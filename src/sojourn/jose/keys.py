@@ -77,17 +77,17 @@ class VerifyingKey:
     """What verifies signatures of one algorithm: a public key, or the secret of HMAC.
 
     Made by the class methods. `kid` is its id, by default the RFC 7638 thumbprint; `alg` its one
-    algorithm.
+    algorithm; `check` what `verify` calls, for those who call it often.
     """
 
-    __slots__ = ("_key", "_verify", "alg", "kid")
+    __slots__ = ("_key", "alg", "check", "kid")
 
     def __init__(self, key: PublicKey | bytes, *, alg: Algorithm, kid: str | None = None) -> None:
         """Check and prepare; use the class methods instead."""
         spec = _spec(alg)
         _check(key, spec)
         self._key = key
-        self._verify = primitives.verifier(key, spec)
+        self.check = primitives.verifier(key, spec)
         self.alg: Algorithm = alg
         if kid is None:
             kid = jwk_format.thumbprint(jwk_format.public_members(key, spec))
@@ -159,7 +159,7 @@ class VerifyingKey:
             signature: In the form of RFC 7518 section 3.
             data: What was signed.
         """
-        return self._verify(signature, data)
+        return self.check(signature, data)
 
     def __repr__(self) -> str:
         """Show algorithm and id, never material."""

@@ -116,7 +116,9 @@ def _entries(jwks: Mapping[str, Any] | bytes) -> list[Any]:
 
 
 def _only_fitting(jwk: dict[str, Any], algorithms: frozenset[Algorithm]) -> Algorithm | None:
-    fitting = [name for name in algorithms if jwk.get("alg", name) == name and _fits(jwk, name)]
+    fitting: list[Algorithm] = [
+        name for name in algorithms if jwk.get("alg", name) == name and _fits(jwk, name)
+    ]
     return fitting[0] if len(fitting) == 1 else None
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 
 from sojourn.jose.malformed import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -134,12 +137,20 @@ def is_plain(raw: bytes) -> bool:
         return False
 
 
-def decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+def decode(
+    raw: bytes,
+    decoder: msgspec.json.Decoder[T],
+    *,
+    unbounded: Callable[[T], object] | None = None,
+) -> T:
     """Decode an object strictly into a type.
 
     Args:
         raw: UTF-8. The caller bounds its length.
         decoder: For the type wanted. It may ignore unknown members; they are judged all the same.
+        unbounded: Where every member of the type is text, a bounded integer, a list of those or
+            None, except one: gives that one. The value itself is then written again, as in
+            `is_plain`, which saves decoding twice.
 
     Returns:
         The value.
@@ -148,6 +159,16 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         MalformedError: As `parse_object`.
         msgspec.ValidationError: It is sound JSON, but not of this type.
     """
+    if unbounded is not None:
+        try:
+            value = decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # the exact parser knows why
+        else:
+            if _encode(value) == raw and _BACKSLASH not in raw:
+                if part := unbounded(value):
+                    _judge(part, 1)
+                return value
     if not is_plain(raw):
         parse_object(raw)
     return decoder.decode(raw)

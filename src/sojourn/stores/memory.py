@@ -194,12 +194,14 @@ class MemoryStore:
             if session is not None and subject not in {ANY, session.subject}:
                 session = None
             for_everyone = session is not None or subject is ANY
+            now_ms = self._clock()
+            was_alive = session is not None and now_ms < session.dies_at_ms
             if session is not None:
-                self._end(session, reason, self._clock())
+                self._end(session, reason, now_ms)
             owner = None if for_everyone else str(subject)
             event = Event(kind=Kind.ENDED, sid=sid, subject=owner, reason=reason)
             written = self.append(0, (event,), audit=audit)
-            return Deleted(() if session is None else (sid,), written.entries)
+            return Deleted((sid,) if was_alive else (), written.entries)
 
     def delete_subject(
         self,
@@ -226,7 +228,8 @@ class MemoryStore:
             for session in ended:
                 self._end(session, reason, now_ms)
             self._audit.extend(audit)
-            return Deleted(tuple(session.sid for session in ended), (entry,))
+            alive = tuple(session.sid for session in ended if now_ms < session.dies_at_ms)
+            return Deleted(alive, (entry,))
 
     def list(self, subject: str) -> Sequence[Session]:
         """See `Store.list`."""

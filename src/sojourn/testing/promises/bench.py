@@ -42,11 +42,6 @@ def sure(condition: object, about: str) -> None:
         raise AssertionError(about)
 
 
-def an_event(kind: Kind, **fields: Any) -> Event:
-    """Make an event of its own."""
-    return Event(kind=kind, event_id=secrets.token_hex(8), **fields)
-
-
 def a_record(action: str, **fields: Any) -> AuditRecord:
     """Make a line for the trail."""
     return AuditRecord(at_ms=ManualClock()(), action=action, **fields)
@@ -64,9 +59,7 @@ class Suite:
         """Make a new, empty, unopened store of either kind; may be ``async def``."""
         raise NotImplementedError(f"{type(self).__name__} must define make_store(self, clock)")
 
-    def make_another(
-        self, store: AnyStore, clock: ManualClock
-    ) -> AnyStore | Awaitable[AnyStore]:
+    def make_another(self, store: AnyStore, clock: ManualClock) -> AnyStore | Awaitable[AnyStore]:
         """Make a second store on the data of the first, as another process would.
 
         Override it where the data outlives the object; the default is the object itself.
@@ -192,7 +185,7 @@ class Bench:
 
     async def append(self, *events: Event, subject: str = "ada") -> tuple[Entry, ...]:
         """Append to the feed of a subject's shard; a subject's OUTDATED event where none is given."""
-        given = events or (an_event(Kind.OUTDATED, subject=subject),)
+        given = events or (Event(kind=Kind.OUTDATED, subject=subject),)
         return (await self.store.append(self.shard(subject), given)).entries
 
     # --- looking -------------------------------------------------------------------------------

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sojourn.model import Chain, Kind, Purpose, Session, Tombstone
+from sojourn.model import Chain, Event, Kind, Purpose, Session, Tombstone
 from sojourn.testing.promises.bench import (
-    DAY_SECONDS,
     Bench,
     Suite,
     a_record,
-    an_event,
     equal,
     promise,
     rewritten,
@@ -91,9 +89,7 @@ class CreatePromises(Suite):
         """The audit records of a create are written with it, and it appends nothing by itself."""
         session = bench.draft()
         records = (a_record("one", sid=session.sid), a_record("two"))
-        created = await bench.store.create(
-            session, limit=None, on_excess="refuse", audit=records
-        )
+        created = await bench.store.create(session, limit=None, on_excess="refuse", audit=records)
         equal(((), ()), (created.ended, created.entries), "what a create without excess ends")
         equal(["one", "two"], await bench.actions(), "the trail")
         equal((), await bench.entries(), "the feed after a create")
@@ -161,9 +157,7 @@ class CreatePromises(Suite):
     async def test_a_limit_admits_as_many_as_it_says(self, bench: Bench) -> None:
         """A limit of two admits a second session, of each subject by itself."""
         for subject in ("ada", "grace", "ada", "grace"):
-            created = await bench.store.create(
-                bench.draft(subject), limit=2, on_excess="refuse"
-            )
+            created = await bench.store.create(bench.draft(subject), limit=2, on_excess="refuse")
             equal(("created", (), ()), _answer(created), "a session within the limit")
 
     @promise
@@ -293,7 +287,7 @@ class ReplacePromises(Suite):
     async def test_a_replace_carries_its_event_and_audit(self, bench: Bench) -> None:
         """Record, entry and audit change in one step: acknowledged means that both have it."""
         session = await bench.signed_in()
-        event = an_event(Kind.CHANGED, sid=session.sid, version=2)
+        event = Event(kind=Kind.CHANGED, sid=session.sid, version=2)
         written = await bench.store.replace(
             rewritten(session, version=2),
             expected_revision=1,
@@ -316,7 +310,7 @@ class ReplacePromises(Suite):
             written = await bench.store.replace(
                 rewritten(current, roles=("thief",)),
                 expected_revision=stale,
-                event=an_event(Kind.CHANGED, sid=session.sid, version=9),
+                event=Event(kind=Kind.CHANGED, sid=session.sid, version=9),
                 audit=(a_record("updated"),),
             )
             equal(None, written, f"a replace expecting revision {stale} of 2")
@@ -369,7 +363,7 @@ class ReplacePromises(Suite):
             written = await bench.store.replace(
                 rewritten(session, seen_at_ms=bench.clock()),
                 expected_revision=expected,
-                event=an_event(Kind.CHANGED, sid=session.sid, version=2),
+                event=Event(kind=Kind.CHANGED, sid=session.sid, version=2),
                 audit=(a_record("updated"),),
             )
             equal(None, written, "a replace of what is gone")
@@ -408,6 +402,6 @@ async def _refresh(bench: Bench, seen: Session, writer: str) -> bool:
     written = await bench.store.replace(
         rewritten(seen, user_agent=writer),
         expected_revision=seen.revision,
-        event=an_event(Kind.CHANGED, sid=seen.sid, version=seen.version + 1),
+        event=Event(kind=Kind.CHANGED, sid=seen.sid, version=seen.version + 1),
     )
     return written is not None

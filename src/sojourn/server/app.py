@@ -1,0 +1,205 @@
+"""The server as an ASGI application: parts put together, errors as problem documents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sojourn.aio import AsyncSojourn
+from sojourn.errors import ConfigurationError, SojournError
+from sojourn.problems import problem_of
+from sojourn.server import pages
+from sojourn.server.accounts import MIGRATIONS, NAMESPACE, Accounts
+from sojourn.server.admin import Admin
+from sojourn.server.api import Api
+from sojourn.server.hashing import Hasher
+from sojourn.server.operations import Metrics, Operations
+from sojourn.server.requests import MAX_HEADER_BYTES
+from sojourn.server.service import Service
+from sojourn.server.throttle import RateLimited, Throttle
+from sojourn.starlette import Auth
+from sojourn.stores.memory import system_clock
+from sojourn.stores.sqlite import AsyncSqliteStore, Database, apply_migrations
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from sojourn.ports import Clock
+    from sojourn.server.config import ServerConfig
+
+log = logging.getLogger("sojourn.server")
+PURGE_SECONDS = 300
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+_PLAIN_CODES = {
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.BAD_REQUEST: "invalid_request",
+}
+
+
+class HeadersTooLarge(SojournError):
+    """The request's headers are larger than any sensible client's."""
+
+    code = "headers_too_large"
+    status = 431
+
+
+class Server:
+    """The parts of one server process.
+
+    Args:
+        config: What it runs by.
+        clock: The wall clock.
+    """
+
+    def __init__(self, config: ServerConfig, *, clock: Clock = system_clock) -> None:
+        """Put the parts together; nothing is opened yet."""
+        self.config = config
+        self.metrics = Metrics()
+        store = _sqlite_store(config.store, clock)
+        self.database: Database = store.database
+        self.sojourn: AsyncSojourn[Any] = AsyncSojourn.of(
+            settings=config.settings,
+            secrets=config.secrets,
+            store=self.metrics.counted(store),
+            clock=clock,
+        )
+        self.accounts = Accounts(self.database, clock=clock)
+        self.hasher = Hasher()
+        self.service = Service(
+            self.sojourn, self.accounts, self.hasher, Throttle(self.database, clock=clock)
+        )
+
+    async def open(self) -> None:
+        """Open the store and bring the accounts' tables up to date."""
+        await self.sojourn.core.ready()
+        await self.database.write_async(
+            lambda db: apply_migrations(db, namespace=NAMESPACE, migrations=MIGRATIONS)
+        )
+
+    async def close(self) -> None:
+        """Finish what was begun and close."""
+        self.hasher.close()
+        await self.sojourn.close()
+
+    def app(self) -> ASGIApp:
+        """Make the ASGI application."""
+        auth: Auth[Any] = Auth(self.sojourn)
+        api = Api(auth, self.service, is_open=self.config.is_open)
+        routes = [
+            *api.routes(),
+            *Admin(auth, self.service).routes(),
+            *Operations(auth, self.metrics).routes(),
+            *pages.Pages(auth, self.service, api, is_open=self.config.is_open).routes(),
+        ]
+        app = Starlette(routes=routes, lifespan=self._lifespan)
+        auth.install(app)
+        app.add_exception_handler(SojournError, self._problem)
+        app.add_exception_handler(HTTPException, self._plain_problem)
+        app.add_exception_handler(Exception, self._failure)
+        return _Outermost(app, self.metrics)
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Any) -> AsyncIterator[None]:
+        await self.open()
+        purging = asyncio.create_task(self._purge_now_and_then())
+        try:
+            yield
+        finally:
+            purging.cancel()
+            with suppress(asyncio.CancelledError):
+                await purging
+            self.hasher.close()
+
+    async def _purge_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(PURGE_SECONDS)
+            try:
+                await self.sojourn.purge()
+            except SojournError as error:
+                log.warning("removing what is dead failed, trying again later: %s", error)
+
+    # --- errors -----------------------------------------------------------------------------------
+
+    async def _problem(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, SojournError)  # noqa: S101 - registered for it
+        self.metrics.refusals.labels(error.code).inc()
+        if pages.is_page(request):
+            return pages.error_page(request, error)
+        wait = error.retry_after_seconds if isinstance(error, RateLimited) else None
+        problem = problem_of(error, retry_after_seconds=wait)
+        return Response(problem.body, status_code=problem.status, headers=dict(problem.headers))
+
+    async def _plain_problem(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+        code = _PLAIN_CODES.get(HTTPStatus(error.status_code), "refused")
+        plain = plain_error(code, error.status_code, str(error.detail))
+        response = await self._problem(request, plain)
+        for name, value in (error.headers or {}).items():
+            response.headers[name] = value
+        return response
+
+    async def _failure(self, request: Request, error: Exception) -> Response:
+        log.error("a request failed", exc_info=error)
+        return await self._problem(request, plain_error("internal", 500, "something failed here"))
+
+
+def plain_error(code: str, status: int, detail: str) -> SojournError:
+    """Make an error for what the framework refused."""
+    kind = type("PlainError", (SojournError,), {"code": code, "status": status})
+    error: SojournError = kind(detail)
+    return error
+
+
+class _Outermost:
+    """Outside everything: header size, security headers, the count of answers."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.requests.labels(f"{message['status'] // 100}xx").inc()
+                message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
+            await send(message)
+
+        if sum(len(n) + len(v) for n, v in scope["headers"]) > MAX_HEADER_BYTES:
+            error = HeadersTooLarge(f"the headers may have {MAX_HEADER_BYTES} bytes together")
+            problem = problem_of(error)
+            response = Response(
+                problem.body, status_code=problem.status, headers=dict(problem.headers)
+            )
+            await response(scope, receive, send_with_headers)
+            return
+        await self._app(scope, receive, send_with_headers)
+
+
+def _sqlite_store(url: str, clock: Clock) -> AsyncSqliteStore:
+    from sojourn.stores import async_store  # noqa: PLC0415 - resolves the URL
+
+    store = async_store(url, clock=clock)
+    if not isinstance(store, AsyncSqliteStore):
+        raise ConfigurationError(
+            f"the server keeps accounts in SQLite, and the store is {url!r}; "
+            "use sqlite:///path/to/file.db"
+        )
+    return store
