@@ -9,8 +9,8 @@ from sojourn.aio import AsyncSojourn
 from sojourn.engine.answers import Attempt, Checked, SessionInfo, SignedIn
 from sojourn.engine.data import SessionData
 from sojourn.errors import (
-    Conflict,
     ConfigurationError,
+    Conflict,
     CredentialNotAccepted,
     CrossSite,
     Expired,

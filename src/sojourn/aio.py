@@ -80,7 +80,7 @@ class AsyncSojourn(Generic[ClaimsT]):
     ) -> AsyncSojourn[dict[str, Any]]:
         """Make one from parts that are already validated; for the server."""
         sojourn: AsyncSojourn[dict[str, Any]] = AsyncSojourn.__new__(AsyncSojourn)
-        sojourn._core = Core(  # noqa: SLF001 - another way to construct itself
+        sojourn._core = Core(
             settings=settings,
             secrets=secrets,
             store=store,

@@ -125,16 +125,19 @@ def unseal(keys: Sequence[RingKey], secrets: ServerSecrets) -> list[SigningKey]:
     opened = []
     for key in keys:
         secret = secrets.named(key.secret_id)
-        try:
-            if secret is None:
-                raise InvalidTag
-            nonce, sealed = key.sealed[:_NONCE_BYTES], key.sealed[_NONCE_BYTES:]
-            plain = AESGCM(secret.sealing_key).decrypt(nonce, sealed, _bound(key.kid, key.alg))
-        except InvalidTag:
+        if secret is None:
             raise ConfigurationError(
                 f"signing key {key.kid} was sealed under server secret {key.secret_id}, which is "
                 "not the configured one; set SOJOURN_SECRET to the secret this store was made "
                 "with (several are accepted, the current one first)"
+            )
+        nonce, sealed = key.sealed[:_NONCE_BYTES], key.sealed[_NONCE_BYTES:]
+        try:
+            plain = AESGCM(secret.sealing_key).decrypt(nonce, sealed, _bound(key.kid, key.alg))
+        except InvalidTag:
+            raise ConfigurationError(
+                f"signing key {key.kid} was altered in the store; restore the key ring from a "
+                "backup, or remove the document 'keyring' to start with a new key"
             ) from None
         opened.append(SigningKey.from_jwk(plain))
     return opened

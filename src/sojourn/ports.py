@@ -395,7 +395,7 @@ def inline(store: Store) -> AsyncStore:
 
 
 def _never_suspending(operation: Callable[..., Any]) -> Callable[..., Any]:
-    async def inline(*args: Any, **kwargs: Any) -> Any:  # noqa: RUF029 - it must not suspend
+    async def inline(*args: Any, **kwargs: Any) -> Any:
         return operation(*args, **kwargs)
 
     return inline

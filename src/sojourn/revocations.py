@@ -87,8 +87,8 @@ class View:
 
     def __len__(self) -> int:
         """Count what is remembered."""
-        maps = (self.ended, self.ended_of, self.changed, self.cutoffs, self.outdated)
-        return sum(map(len, maps)) + len(self.revoked_keys)
+        sessions = len(self.ended) + len(self.ended_of) + len(self.changed)
+        return sessions + len(self.cutoffs) + len(self.outdated) + len(self.revoked_keys)
 
     def judge(self, *, subject: str, sid: str, position: int, version: int | None) -> Verdict:
         """Judge an access token or a near copy.

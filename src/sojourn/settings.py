@@ -11,6 +11,7 @@ from typing import Literal, TypedDict, get_args
 from urllib.parse import urlsplit
 
 from sojourn.errors import ConfigurationError, SecurityWarning, UnsupportedInMode
+from sojourn.jose import Algorithm
 from sojourn.model import Mode, OnExcess, Transport
 from sojourn.modes import DAY, HOUR, MODES
 
@@ -26,6 +27,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "on_excess": get_args(OnExcess),
     "when_stale": get_args(WhenStale),
     "same_site": get_args(SameSite),
+    "signing_algorithm": get_args(Algorithm),
 }
 
 
@@ -108,7 +110,7 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()
     max_lag_seconds: float = 5.0
     when_stale: WhenStale = "ask"
-    signing_algorithm: str = "ES256"
+    signing_algorithm: Algorithm = "ES256"
     key_ttl_seconds: int = 30 * DAY
     jwks_ttl_seconds: int = 10 * 60
     leeway_seconds: int = 1
@@ -317,12 +319,15 @@ class Options(TypedDict, total=False):
     trusted_proxies: tuple[str, ...]
     max_lag_seconds: float
     when_stale: WhenStale
-    signing_algorithm: str
+    signing_algorithm: Algorithm
     key_ttl_seconds: int
     jwks_ttl_seconds: int
     leeway_seconds: int
     guest_ttl_seconds: int
     max_guests: int
+
+
+SETTING_NAMES = frozenset(Options.__annotations__)
 
 
 def normal_origin(url: str) -> str | None:

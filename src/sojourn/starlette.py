@@ -150,9 +150,7 @@ class Auth(Generic[ClaimsT]):
         accept: Iterable[Transport] = ("cookie", "bearer"),
     ) -> Callable[[HTTPConnection], Awaitable[Principal[ClaimsT]]]:
         """Make a function of the request that gives the principal where it meets a `Need`."""
-        need = Need.of(
-            roles=roles, scopes=scopes, max_age=max_age, max_lag=max_lag, accept=accept
-        )
+        need = Need.of(roles=roles, scopes=scopes, max_age=max_age, max_lag=max_lag, accept=accept)
 
         async def required(request: HTTPConnection) -> Principal[ClaimsT]:
             return await self._required(request, need)
@@ -223,9 +221,7 @@ class Auth(Generic[ClaimsT]):
 
     async def move(self, request: HTTPConnection, *, mode: Mode) -> SignedIn[ClaimsT]:
         """See `AsyncSojourn.move`."""
-        return self.hand_out(
-            request, await self.sojourn.move(incoming_of(request), mode=mode)
-        )
+        return self.hand_out(request, await self.sojourn.move(incoming_of(request), mode=mode))
 
     async def access_token(
         self, request: HTTPConnection, *, audience: str = ""
@@ -242,16 +238,12 @@ class Auth(Generic[ClaimsT]):
         state.checked, state.data = Checked(), None
         _show(request.scope, state)
 
-    def hand_out(
-        self, request: HTTPConnection, signed_in: SignedIn[ClaimsT]
-    ) -> SignedIn[ClaimsT]:
+    def hand_out(self, request: HTTPConnection, signed_in: SignedIn[ClaimsT]) -> SignedIn[ClaimsT]:
         """Have the middleware hand out what a login that was made elsewhere gave."""
         state = _of(request)
         # What a renewal in passing handed out is overtaken by what was just handed out.
         state.outgoing = signed_in.outgoing
-        state.checked = Checked(
-            principal=signed_in.principal, now_ms=self.sojourn.core.clock()
-        )
+        state.checked = Checked(principal=signed_in.principal, now_ms=self.sojourn.core.clock())
         state.error = state.data = None
         _show(request.scope, state)
         return signed_in
@@ -379,7 +371,7 @@ def _write(message: Message, outgoing: Outgoing) -> None:
                 headers[name] = value
 
 
-async def _problem(request: Request, error: Exception) -> Response:
+async def _problem(_: Request, error: Exception) -> Response:
     assert isinstance(error, SojournError)  # noqa: S101 - registered for it
     problem = problem_of(error)
     return Response(problem.body, status_code=problem.status, headers=dict(problem.headers))

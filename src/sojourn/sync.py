@@ -93,7 +93,7 @@ class Sojourn(Generic[ClaimsT]):
         )
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        if self._core.info is None:
+        if not self._core.is_open:
             # Threads of a fresh process would open the store twice; drive() holds them no longer.
             with self._core.opening:
                 drive(self._core.ready())

@@ -168,14 +168,14 @@ async def check(
             "add its origin to trusted_origins"
         )
         return Checked(refusal=refusal, now_ms=now_ms)
-    if core.info is None:
+    if not core.is_open:
         await core.ready()
     max_lag_ms = core.settings.max_lag_seconds * 1000
     if need.max_lag_seconds is not None:
         max_lag_ms = need.max_lag_seconds * 1000
     answer = judge(core, presented, now_ms=now_ms, max_lag_ms=max_lag_ms)
     if isinstance(answer, Ask):
-        answer = await _ask(core, incoming, presented, max_lag_ms)
+        answer = await _ask(core, presented, max_lag_ms)
     if isinstance(answer, Known):
         if answer.touch is not None:
             await _touch(core, presented.handle, answer.touch)
@@ -199,9 +199,7 @@ def _met(principal: Principal[Any], need: Need, now_ms: int) -> Checked[Any]:
     return Checked(principal=principal, now_ms=now_ms, outgoing=NOTHING_TO_SEND)
 
 
-async def _ask(
-    core: Core, incoming: Incoming, presented: Credentials, max_lag_ms: float
-) -> Judgement:
+async def _ask(core: Core, presented: Credentials, max_lag_ms: float) -> Judgement:
     is_stale = max_lag_ms > 0 and core.picture.lag_ms() > max_lag_ms
     if is_stale and core.settings.when_stale == "refuse":
         raise Stale(
@@ -211,7 +209,7 @@ async def _ask(
     trusts = is_stale and core.settings.when_stale == "trust"
     if presented.access:
         return await _ask_for_token(core, presented, trusts=trusts)
-    return await _ask_for_handle(core, incoming, presented)
+    return await _ask_for_handle(core, presented)
 
 
 async def _ask_for_token(core: Core, presented: Credentials, *, trusts: bool) -> Judgement:
@@ -237,7 +235,7 @@ async def _ask_for_token(core: Core, presented: Credentials, *, trusts: bool) ->
     return Nothing(InvalidToken("the token is not valid", reason="unknown_kid"))
 
 
-async def _ask_for_handle(core: Core, incoming: Incoming, presented: Credentials) -> Judgement:
+async def _ask_for_handle(core: Core, presented: Credentials) -> Judgement:
     epoch = core.picture.epoch
     try:
         proven = await read_proof(core, presented.handle, Purpose.SESSION)

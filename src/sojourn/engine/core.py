@@ -82,20 +82,34 @@ class Core:
 
     async def ready(self) -> StoreInfo:
         """Open the store, take the first snapshot and start following, once per process."""
-        if self.info is not None:
-            return self.info
+        if self.is_open:
+            return self.opened
         longest_token_ms = self.settings.longest_token_seconds * 1000
         info = await self.store.open(longest_token_ms=longest_token_ms)
-        if self.info is not None:
-            return self.info  # another task was first
+        if self.is_open:
+            return self.opened  # another task was first
         self.picture = self._new_picture(info.shards)
         self.info = info
         self._follower = Follower(self.picture, info.shards, self.store.feed)
         self._follower.start()
-        for shard in range(info.shards):
-            await self.catch_up(shard)
-        await self.keys.load(self)
+        try:
+            for shard in range(info.shards):
+                await self.catch_up(shard)
+            await self.keys.load(self)
+        except BaseException:
+            await self.close()
+            raise
         return info
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process has opened the store."""
+        return self.info is not None
+
+    @property
+    def opened(self) -> StoreInfo:
+        """What the opened store is."""
+        return cast("StoreInfo", self.info)
 
     async def close(self) -> None:
         """Stop following and give the store up."""
@@ -119,19 +133,18 @@ class Core:
 
     def shard_of(self, subject: str) -> int:
         """Place a subject."""
-        info = cast("StoreInfo", self.info)
+        info = self.opened
         return shard_of_subject(subject, placement_key=info.placement_key, shards=info.shards)
 
     def new_sid(self, subject: str) -> str:
         """Make the public name of a new session of a subject; a guest's lands anywhere."""
-        info = cast("StoreInfo", self.info)
-        shard = self.shard_of(subject) if subject else csprng.randbelow(info.shards)
+        shard = self.shard_of(subject) if subject else csprng.randbelow(self.opened.shards)
         return new_sid(shard, csprng.token_bytes(15))
 
     def shard_of_sid(self, sid: str) -> int | None:
         """Read a sid's shard; None where this store has no such shard."""
         shard = shard_of_sid(sid)
-        return shard if shard < cast("StoreInfo", self.info).shards else None
+        return shard if shard < self.opened.shards else None
 
     def typed_claims(self, claims: dict[str, Any]) -> Any:
         """Decode an application's claims into its type.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets as csprng
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,7 +14,6 @@ from sojourn.errors import Conflict, InvalidToken
 from sojourn.jose import AccessClaims, Expectation, KeySet, SigningKey, TokenVerifier, issue
 from sojourn.keyring import DOCUMENT, Ring
 from sojourn.model import AuditRecord, Event, Kind, Principal, Session, Transport
-from sojourn.ports import StoreInfo
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
@@ -72,7 +71,14 @@ class Keys:
 
     async def load(self, core: Core) -> None:
         """Read the ring, making its first key where there is none."""
-        self._is_outdated = False
+        self._is_outdated = False  # before reading, so that a mark set meanwhile is kept
+        try:
+            await self._load(core)
+        except BaseException:
+            self._is_outdated = True
+            raise
+
+    async def _load(self, core: Core) -> None:
         stored = await core.store.get_document(DOCUMENT)
         self._loaded_at_ms = core.clock()
         self._version = stored.version if stored else 0
@@ -140,7 +146,7 @@ class Keys:
             self._secrets.current,
             signs_from_ms=signs_from_ms,
             now_ms=now_ms,
-            longest_token_ms=cast("StoreInfo", core.info).longest_token_ms,
+            longest_token_ms=core.opened.longest_token_ms,
             nonce=csprng.token_bytes(12),
         )
         ring = self._ring.without(revoke).with_key(key, now_ms=now_ms)
@@ -154,7 +160,7 @@ class Keys:
         """Append what concerns everyone to every shard; done when all have it."""
         if not events:
             return
-        for shard in range(cast("StoreInfo", core.info).shards):
+        for shard in range(core.opened.shards):
             audit = records if shard == 0 else []
             written = await core.store.append(shard, events, audit=audit)
             core.picture.note(written.entries)

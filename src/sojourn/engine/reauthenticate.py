@@ -15,8 +15,8 @@ import msgspec
 from sojourn import handles
 from sojourn.engine.answers import Attempt, SignedIn
 from sojourn.engine.check import check
-from sojourn.engine.grant import grant
 from sojourn.engine.draft import new_session, with_access_expiry
+from sojourn.engine.grant import grant
 from sojourn.engine.login import begin, names
 from sojourn.errors import Conflict, InvalidInput, Revoked, Superseded
 from sojourn.messages import Incoming

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
@@ -15,7 +14,7 @@ from sojourn.engine.grant import grant
 from sojourn.engine.proof import REFRESH_LATE, REFRESH_REUSE, Proven, read_proof, why_ended
 from sojourn.errors import Conflict, CrossSite, Unauthenticated, UnsupportedInMode
 from sojourn.messages import Incoming
-from sojourn.model import Chain, Purpose, Session, Transport
+from sojourn.model import AuditRecord, Chain, Purpose, Session, Transport
 from sojourn.policy import Rotation
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ async def _rotate(core: Core, incoming: Incoming, proven: Proven) -> Session | N
         revision=session.revision + 1,
         seen_at_ms=core.clock(),
     )
-    audit = ()
+    audit: tuple[AuditRecord, ...] = ()
     if proven.generation > proven.chain.generation:
         audit = (
             core.audit(

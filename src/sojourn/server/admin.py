@@ -137,9 +137,7 @@ class Admin:
         """Put a new signing key into service."""
         principal = await self._changer(request)
         body = await read_json(request, RotateBody)
-        await self.auth.sojourn.rotate_keys(
-            by=principal.subject, is_emergency=body.is_emergency
-        )
+        await self.auth.sojourn.rotate_keys(by=principal.subject, is_emergency=body.is_emergency)
         return Response(status_code=NO_CONTENT)
 
     async def audit(self, request: Request) -> Response:
@@ -153,7 +151,9 @@ class Admin:
         lines = await self.auth.sojourn.core.store.read_audit(
             after=after, subject=query.get("subject"), sid=query.get("sid")
         )
-        return answer({"lines": [{"number": line.number, **shown_record(line.record)} for line in lines]})
+        return answer(
+            {"lines": [{"number": line.number, **shown_record(line.record)} for line in lines]}
+        )
 
 
 def shown_account(account: Account) -> dict[str, Any]:
@@ -182,4 +182,3 @@ def shown_key(key: RingKey) -> dict[str, Any]:
 def shown_record(record: AuditRecord) -> dict[str, Any]:
     """Describe an audit record, leaving out what is empty."""
     return {name: value for name, value in msgspec.structs.asdict(record).items() if value != ""}
-

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from sojourn.environment import PREFIX, secret_file, secrets_from, settings_from
 from sojourn.errors import ConfigurationError
@@ -131,7 +131,7 @@ def _read_file(name: str) -> dict[str, Any]:
         return {}
     try:
         with Path(name).open("rb") as file:
-            read = cast("dict[str, Any]", tomllib.load(file))
+            read = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"SOJOURN_CONFIG {name} cannot be read: {error}") from error
     unknown = sorted(set(read) - _KNOWN)

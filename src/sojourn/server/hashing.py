@@ -38,9 +38,7 @@ class Hasher:
     def __init__(self) -> None:
         """Make the pool, and the hash that stands for accounts that do not exist."""
         cores = os.cpu_count() or 1
-        self._argon = PasswordHasher(
-            time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID
-        )
+        self._argon = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
         self._pool = ThreadPoolExecutor(cores, thread_name_prefix="sojourn-hash")
         self._limit = cores * QUEUE_PER_CORE
         self._waiting = 0

@@ -45,9 +45,7 @@ class Service:
     def _address(self, incoming: Incoming) -> str:
         return self.sojourn.core.browser.client_address(incoming)
 
-    async def register(
-        self, email: str, password: str, *, roles: tuple[str, ...] = ()
-    ) -> Account:
+    async def register(self, email: str, password: str, *, roles: tuple[str, ...] = ()) -> Account:
         """Add an account; nobody is signed in.
 
         Raises:
@@ -113,9 +111,7 @@ class Service:
         await self._throttle.succeeded(email, self._address(incoming))
         if self._hasher.needs_rehash(account.password_hash):
             rehashed = await self._hasher.hash(password)
-            await self.accounts.set_password(
-                account.subject, rehashed, version=account.version
-            )
+            await self.accounts.set_password(account.subject, rehashed, version=account.version)
         return signed_in
 
     async def confirm(self, incoming: Incoming, password: str) -> SignedIn[Any]:
@@ -189,9 +185,7 @@ class Service:
         await self._throttle.admit(account.email, self._address(incoming))
         matches = await self._hasher.verify(normal_password(password), account.password_hash)
         if not matches or account.is_disabled:
-            await self.sojourn.login_failed(
-                incoming, account.subject, reason="wrong_password"
-            )
+            await self.sojourn.login_failed(incoming, account.subject, reason="wrong_password")
             raise InvalidCredentials("the current password is wrong")
         await self._throttle.succeeded(account.email, self._address(incoming))
         return account

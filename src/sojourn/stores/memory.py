@@ -143,20 +143,21 @@ class MemoryStore:
             if session.position < cutoff.cutoff:
                 return Created("superseded")
             now_ms = self._clock()
-            too_many: list[Session] = []
+            too_many: Sequence[Session] = ()
             if limit is not None:
                 live = self._live(session.subject, now_ms)
                 too_many = live[: max(0, len(live) - limit + 1)]
                 if too_many and on_excess == "refuse":
                     return Created("limit")
-            entries = []
+            entries: tuple[Entry, ...] = ()
             for oldest in too_many:
                 self._end(oldest, "session_limit", now_ms)
-                entries.append(self._append(Event(kind=Kind.ENDED, sid=oldest.sid), now_ms))
+                event = Event(kind=Kind.ENDED, sid=oldest.sid, reason="session_limit")
+                entries += (self._append(event, now_ms),)
             self._sessions[session.sid] = session
             self._by_subject.setdefault(session.subject, {})[session.sid] = None
             self._audit.extend(audit)
-            return Created("created", tuple(one.sid for one in too_many), tuple(entries))
+            return Created("created", tuple(one.sid for one in too_many), entries)
 
     def get(self, sid: str) -> Found:
         """See `Store.get`."""
@@ -236,7 +237,7 @@ class MemoryStore:
         with self._guard():
             return self._live(subject, self._clock())
 
-    def _live(self, subject: str, now_ms: int) -> list[Session]:
+    def _live(self, subject: str, now_ms: int) -> Sequence[Session]:
         sessions = [self._sessions[sid] for sid in self._by_subject.get(subject, ())]
         live = [session for session in sessions if now_ms < session.dies_at_ms]
         return sorted(live, key=lambda session: (session.created_at_ms, session.sid))

@@ -7,9 +7,8 @@ import inspect
 import secrets
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -108,7 +107,7 @@ class Bench:
 
     async def start(self) -> None:
         """Make and open the store."""
-        self._made = await _settled(self._suite.make_store(self.clock))
+        self._made: AnyStore = await _settled(self._suite.make_store(self.clock))
         self.store, self.info = await self._open(self._made, LONGEST_TOKEN_MS)
 
     async def stop(self) -> None:
@@ -120,7 +119,7 @@ class Bench:
         self, *, longest_token_ms: int = LONGEST_TOKEN_MS
     ) -> tuple[AsyncStore, StoreInfo]:
         """Open a second store on the same data."""
-        made = await _settled(self._suite.make_another(self._made, self.clock))
+        made: AnyStore = await _settled(self._suite.make_another(self._made, self.clock))
         return await self._open(made, longest_token_ms)
 
     async def _open(self, made: AnyStore, longest_token_ms: int) -> tuple[AsyncStore, StoreInfo]:
@@ -205,7 +204,7 @@ class Bench:
 
     async def trail(self, **filters: Any) -> list[AuditLine]:
         """Read the trail."""
-        return list(await self.store.read_audit(**({"limit": 100_000} | filters)))
+        return list(await self.store.read_audit(**{"limit": 100_000, **filters}))
 
     async def record(self, sid: str) -> object:
         """Read a session, tombstone or nothing."""
@@ -223,7 +222,7 @@ class Bench:
 
 async def _settled(value: T | Awaitable[T]) -> T:
     if inspect.isawaitable(value):
-        return cast("T", await value)
+        return await value
     return cast("T", value)
 
 

@@ -293,7 +293,7 @@ class FollowerPromises(Suite):
     @promise
     async def test_an_append_wakes_a_waiting_reader(self, bench: Bench) -> None:
         """A wait under way returns when another thread appends, and the entry is there to read."""
-        shard, is_waiting, seen = bench.shard(), threading.Event(), []
+        shard, is_waiting, seen = bench.shard(), threading.Event(), list[Entry]()
 
         def follow(feed: Feed) -> None:
             after = feed.read(shard, after=0).head.id

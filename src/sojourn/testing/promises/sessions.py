@@ -23,7 +23,7 @@ NESTED: dict[str, Any] = {
 }
 LOOK_ALIKES = (
     "ada", "Ada", "ADA", "ada ", " ada", "ad", "ada%", "ad_", "a*a", "7", "07", "é", "e\u0301",
-    "ａda", "İ", "i̇", "ß", "ss", "o'ne", 'o"ne', "a\\b", "a\nb", "a:b", "{a}b", "🦊" * 255,
+    "\uff41da", "İ", "i̇", "ß", "ss", "o'ne", 'o"ne', "a\\b", "a\nb", "a:b", "{a}b", "🦊" * 255,
     "x" * 255, "x" * 254,
 )  # fmt: skip
 """Subjects that a collation, a key pattern or a length limit might take for one another."""
