@@ -86,7 +86,7 @@ class Core:
             return self.opened
         longest_token_ms = self.settings.longest_token_seconds * 1000
         info = await self.store.open(longest_token_ms=longest_token_ms)
-        if self.is_open:
+        if self._follower is not None:
             return self.opened  # another task was first
         self.picture = self._new_picture(info.shards)
         self.info = info

@@ -17,6 +17,9 @@ from sojourn.model import AuditRecord, Chain, Entry, Event, Head, Kind, Purpose,
 from sojourn.ports import AsyncStore, AuditLine, Feed, Store, StoreInfo, inline
 from sojourn.testing.clock import ManualClock
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+
 T = TypeVar("T")
 S = TypeVar("S", bound="Suite")
 
