@@ -99,10 +99,10 @@ async def load(core: Core, incoming: Incoming, principal: Principal[Any] | None)
     if principal is not None:
         require_stored(principal.mode, "session data")
         return await _load(core, principal.sid, guest=None)
-    presented = core.browser.credentials(incoming)
-    if presented.guest and core.browser.is_cross_site(incoming):
+    if core.browser.is_cross_site(incoming):
+        # Another site's page could fill a visitor's basket, or hide that somebody is signed in.
         raise CrossSite("this request came from a page of another origin")
-    guest = await _proven_guest(core, presented.guest)
+    guest = await _proven_guest(core, core.browser.credentials(incoming).guest)
     if guest is None:
         return SessionData(b"{}", sid="", guest=None)
     return await _load(core, guest.sid, guest=guest)

@@ -22,8 +22,8 @@ _TO_BASE64 = bytes(
 )
 _FROM_BASE64 = bytes.maketrans(b"+/", b"-_")
 
-# By length modulo 4: the padding to add, and the last characters whose unused bits are zero.
-_PADDING = (b"", b"", b"==", b"=")
+# By length modulo 4: the padding and quote to add, and the last characters whose unused bits are zero.
+_PADDING = (b'"', b'"', b'=="', b'="')
 _LAST: tuple[frozenset[int], ...] = (
     frozenset(_EVERY_CHARACTER),
     frozenset(),
@@ -52,8 +52,10 @@ def decode(text: bytes) -> bytes:
     remainder = len(text) & 3
     if text[-1] not in _LAST[remainder]:
         raise MalformedError("base64_length" if remainder == 1 else "base64_last_character")
+    if not text.isalnum():
+        text = text.translate(_TO_BASE64)
     try:
-        return _from_json(b'"%b%b"' % (text.translate(_TO_BASE64), _PADDING[remainder]))
+        return _from_json(b'"' + text + _PADDING[remainder])
     except msgspec.DecodeError:
         raise MalformedError("base64_alphabet") from None
 

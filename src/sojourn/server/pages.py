@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from sojourn.errors import SojournError
+from sojourn.server.account_pages import AccountPages
+from sojourn.server.error_pages import error_page, is_page
+from sojourn.server.sign_in_pages import SignInPages
+from sojourn.server.statics import PREFIX, serve_static
 
 if TYPE_CHECKING:
     from sojourn.server.api import Api
@@ -16,22 +17,28 @@ if TYPE_CHECKING:
     from sojourn.starlette import Auth
 
 
-def is_page(request: Request) -> bool:
-    """Tell whether a request is for a page rather than for the API."""
-    return False
-
-
-def error_page(request: Request, error: SojournError) -> Response:
-    """Show an error to a person."""
-    raise NotImplementedError
-
-
 class Pages:
-    """The pages."""
+    """The pages.
+
+    Args:
+        auth: The adapter.
+        service: The accounts.
+        api: The JSON API, for what it has decided already.
+        is_open: Whether anybody may register.
+    """
 
     def __init__(self, auth: Auth[Any], service: Service, api: Api, *, is_open: bool) -> None:
         """Take the parts."""
+        self._signing_in = SignInPages(auth, service, is_open=is_open)
+        self._account = AccountPages(auth, service, api, is_open=is_open)
 
     def routes(self) -> list[Route]:
         """Give the routes."""
-        return []
+        return [
+            *self._account.routes(),
+            *self._signing_in.routes(),
+            Route(PREFIX + "{name}", serve_static, methods=["GET"]),
+        ]
+
+
+__all__ = ["Pages", "error_page", "is_page"]

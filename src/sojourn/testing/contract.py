@@ -1,7 +1,7 @@
 """The contract of `sojourn.ports.Store`, as tests for a store of your own.
 
-Subclass `StoreContract`, say how a store is made, and let pytest (or unittest's cousins: the tests
-are plain methods) find it::
+Subclass `StoreContract`, say how a store is made, and let pytest find it (no plugin is needed: each test
+is a plain method that runs an event loop of its own)::
 
     from sojourn.testing.contract import StoreContract
 
@@ -19,7 +19,7 @@ The suite is itself proven with the broken stores of `sojourn.testing.sabotage`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from sojourn.testing.clock import ManualClock
 from sojourn.testing.promises.bench import AnyStore
@@ -73,11 +73,14 @@ class _Given(StoreContract):
         return self._factory(clock)
 
 
-async def run_contract(factory: Factory) -> dict[str, Exception]:
+async def run_contract(
+    factory: Factory, *, tests: Iterable[str] = CONTRACT_TESTS
+) -> dict[str, Exception]:
     """Run the contract without a test runner.
 
     Args:
         factory: Makes a new, empty, unopened store, as `StoreContract.make_store` does.
+        tests: The names of the tests to run; all of them by default.
 
     Returns:
         The names of the tests that failed, each with its failure; empty for a store that keeps
@@ -85,7 +88,7 @@ async def run_contract(factory: Factory) -> dict[str, Exception]:
     """
     suite = _Given(factory)
     failures: dict[str, Exception] = {}
-    for name in CONTRACT_TESTS:
+    for name in tests:
         try:
             # Each test has an event loop of its own, so it needs a thread of its own here.
             await asyncio.to_thread(getattr(suite, name))

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sojourn.model import ANY, NO_CUTOFF, Cutoff, Entry, Event, Head, Kind, Session, Tombstone
+from sojourn.errors import StoreError
+from sojourn.model import (
+    ANY,
+    NO_CUTOFF,
+    Cutoff,
+    Entry,
+    Event,
+    Head,
+    Kind,
+    OnExcess,
+    Session,
+    Tombstone,
+)
 from sojourn.ports import AuditLine, Created, Deleted, Found, Page, StoreInfo, Versioned, Written
 from sojourn.stores.memory import MemoryFeed, MemoryStore
 
@@ -82,19 +94,28 @@ class AuditForgotten(MemoryStore):
 
     def create(self, session: Session, **kwargs: Any) -> Created:
         """Create without the audit."""
-        return super().create(session, **(kwargs | {"audit": ()}))
+        kwargs["audit"] = ()
+        return super().create(session, **kwargs)
 
     def replace(self, session: Session, **kwargs: Any) -> Written | None:
         """Replace without the audit."""
-        return super().replace(session, **(kwargs | {"audit": ()}))
+        kwargs["audit"] = ()
+        return super().replace(session, **kwargs)
 
     def delete(self, sid: str, **kwargs: Any) -> Deleted:
         """Delete without the audit."""
-        return super().delete(sid, **(kwargs | {"audit": ()}))
+        kwargs["audit"] = ()
+        return super().delete(sid, **kwargs)
 
     def delete_subject(self, subject: str, **kwargs: Any) -> Deleted:
         """Delete without the audit."""
-        return super().delete_subject(subject, **(kwargs | {"audit": ()}))
+        kwargs["audit"] = ()
+        return super().delete_subject(subject, **kwargs)
+
+    def append(self, shard: int, events: Sequence[Event], **kwargs: Any) -> Written:
+        """Append without the audit."""
+        kwargs["audit"] = ()
+        return super().append(shard, events, **kwargs)
 
 
 class AuditOnRefusal(MemoryStore):
@@ -114,25 +135,47 @@ class LimitCheckedOutside(MemoryStore):
         super().__init__(clock=clock)
         self._gap = threading.Barrier(2)
 
-    def create(self, session: Session, *, limit: int | None, **kwargs: Any) -> Created:
+    def create(
+        self, session: Session, *, limit: int | None, on_excess: OnExcess, **kwargs: Any
+    ) -> Created:
         """Check, let another in, then act."""
-        if limit is not None and kwargs["on_excess"] == "refuse":
-            is_full = len(self.list(session.subject)) >= limit
-            # The interleaving: whoever comes to this gap waits for company in it.
-            with suppress(threading.BrokenBarrierError):
-                self._gap.wait(GAP_SECONDS)
-            if self._gap.broken:
-                self._gap.reset()
-            if is_full:
-                return Created("limit")
-            limit = None
-        return super().create(session, limit=limit, **kwargs)
+        if limit is None:
+            return super().create(session, limit=None, on_excess=on_excess, **kwargs)
+        live = self.list(session.subject)
+        too_many = live[: max(0, len(live) - limit + 1)]
+        # The interleaving: whoever comes to this gap waits for company in it.
+        with suppress(threading.BrokenBarrierError):
+            self._gap.wait(GAP_SECONDS)
+        if self._gap.broken:
+            self._gap.reset()
+        if too_many and on_excess == "refuse":
+            return Created("limit")
+        for oldest in too_many:
+            self.delete(oldest.sid, subject=ANY, reason="session_limit")
+        created = super().create(session, limit=None, on_excess=on_excess, **kwargs)
+        return Created(created.outcome, tuple(one.sid for one in too_many), created.entries)
+
+
+class LimitOffByOne(MemoryStore):
+    """Refuses the last session that the limit allows."""
+
+    def create(self, session: Session, *, limit: int | None, **kwargs: Any) -> Created:
+        """Count the new session twice."""
+        return super().create(session, limit=limit and limit - 1, **kwargs)
+
+
+class LimitUnasked(MemoryStore):
+    """Has a limit of its own where none was asked for."""
+
+    def create(self, session: Session, *, limit: int | None, **kwargs: Any) -> Created:
+        """Allow ten sessions."""
+        return super().create(session, limit=limit or 10, **kwargs)
 
 
 class ExpiredCounted(MemoryStore):
     """Counts and lists sessions that are over."""
 
-    def _live(self, subject: str, now_ms: int) -> list[Session]:
+    def _live(self, subject: str, now_ms: int) -> Sequence[Session]:
         del now_ms
         return super()._live(subject, 0)
 
@@ -140,7 +183,7 @@ class ExpiredCounted(MemoryStore):
 class NewestMakesRoom(MemoryStore):
     """Ends the newest sessions where the oldest ought to go."""
 
-    def _live(self, subject: str, now_ms: int) -> list[Session]:
+    def _live(self, subject: str, now_ms: int) -> Sequence[Session]:
         return super()._live(subject, now_ms)[::-1]
 
 
@@ -154,7 +197,7 @@ class OneMakesRoom(MemoryStore):
         return super().create(session, limit=limit, **kwargs)
 
 
-class SessionsShareALimit(MemoryStore):
+class CaseBlind(MemoryStore):
     """Takes subjects for one another where only their case differs."""
 
     def list(self, subject: str) -> Sequence[Session]:
@@ -176,9 +219,36 @@ class StaleIndex(MemoryStore):
         self._index[session.sid] = session.dies_at_ms
         return super().create(session, **kwargs)
 
-    def _live(self, subject: str, now_ms: int) -> list[Session]:
+    def _live(self, subject: str, now_ms: int) -> Sequence[Session]:
         live = super()._live(subject, now_ms)
         return [session for session in live if now_ms < self._index[session.sid]]
+
+
+class SidsFolded(MemoryStore):
+    """Looks sids up by a collation that does not tell upper from lower case."""
+
+    def get(self, sid: str) -> Found:
+        """Find the first sid that looks alike."""
+        alike = (known for known in self._sessions if known.casefold() == sid.casefold())
+        return super().get(next(alike, sid))
+
+
+class GuestsUnlisted(MemoryStore):
+    """Takes the empty subject for none, and so finds no guests."""
+
+    def _live(self, subject: str, now_ms: int) -> Sequence[Session]:
+        return super()._live(subject, now_ms) if subject else []
+
+
+class PartialReplace(MemoryStore):
+    """Writes what rotation changes, and not the claims."""
+
+    def replace(self, session: Session, **kwargs: Any) -> Written | None:
+        """Keep the stored claims."""
+        stored = self._sessions.get(session.sid)
+        if stored is not None:
+            session = msgspec.structs.replace(session, claims=stored.claims)
+        return super().replace(session, **kwargs)
 
 
 class ProcessTime(MemoryStore):
@@ -237,6 +307,37 @@ class EntryAfterTheStep(MemoryStore):
         return super()._append(event, now_ms)
 
 
+class AllEnded(MemoryStore):
+    """Ends all sessions of a subject where one was meant."""
+
+    def delete(self, sid: str, **kwargs: Any) -> Deleted:
+        """Delete by the subject of the sid."""
+        deleted = super().delete(sid, **kwargs)
+        if deleted.ended:
+            for session in self.list(str(kwargs["subject"])):
+                self._end(session, kwargs["reason"], self._clock())
+        return deleted
+
+
+class AdministratorRefused(MemoryStore):
+    """Takes ANY for the name of a subject."""
+
+    def delete(self, sid: str, **kwargs: Any) -> Deleted:
+        """Compare ANY with the owner."""
+        kwargs["subject"] = str(kwargs["subject"])
+        return super().delete(sid, **kwargs)
+
+
+class DeadCountedAsEnded(MemoryStore):
+    """Answers expired sessions among those it ended."""
+
+    def delete(self, sid: str, **kwargs: Any) -> Deleted:
+        """Say that an expired session was ended."""
+        existed = sid in self._sessions
+        deleted = super().delete(sid, **kwargs)
+        return Deleted((sid,) if existed else (), deleted.entries)
+
+
 class SilentWhereAbsent(MemoryStore):
     """Appends nothing where there was no session: a stateless token cannot be revoked."""
 
@@ -252,7 +353,8 @@ class OwnerIgnored(MemoryStore):
 
     def delete(self, sid: str, **kwargs: Any) -> Deleted:
         """Ask for no owner."""
-        return super().delete(sid, **(kwargs | {"subject": ANY}))
+        kwargs["subject"] = ANY
+        return super().delete(sid, **kwargs)
 
 
 class GuestOwnsAll(MemoryStore):
@@ -260,7 +362,8 @@ class GuestOwnsAll(MemoryStore):
 
     def delete(self, sid: str, **kwargs: Any) -> Deleted:
         """Confuse "" with ANY."""
-        return super().delete(sid, **(kwargs | {"subject": kwargs["subject"] or ANY}))
+        kwargs["subject"] = kwargs["subject"] or ANY
+        return super().delete(sid, **kwargs)
 
 
 class StrangersEntryBindsAll(MemoryStore):
@@ -337,6 +440,16 @@ class CutoffNotStored(MemoryStore):
         return deleted
 
 
+class CutoffForAll(MemoryStore):
+    """Has one cutoff for all subjects."""
+
+    def create(self, session: Session, **kwargs: Any) -> Created:
+        """Apply the highest cutoff."""
+        if self._cutoffs:
+            self._cutoffs[session.subject] = max(self._cutoffs.values())
+        return super().create(session, **kwargs)
+
+
 class CutoffWithoutSessionsSkipped(MemoryStore):
     """Sees nothing to do where a subject has no sessions."""
 
@@ -402,6 +515,35 @@ class CutoffsPurgedEarly(MemoryStore):
 
 
 # --- the feed -----------------------------------------------------------------------------------
+
+
+class ShardsShareAFeed(MemoryStore):
+    """Says that it has two shards, and keeps one feed."""
+
+    def open(self, *, longest_token_ms: int) -> StoreInfo:
+        """Claim two shards."""
+        info = super().open(longest_token_ms=longest_token_ms)
+        return StoreInfo(2, info.placement_key, info.longest_token_ms)
+
+
+class FeedBeginsSomewhere(MemoryStore):
+    """Begins with a tag that no entry has."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        """Begin at a random tag."""
+        super().__init__(clock=clock)
+        self._head = Head(0, secrets.randbits(53))
+
+
+class IdsCounted(MemoryStore):
+    """Counts entries from 1, and so repeats ids after the loss of the counter."""
+
+    def _append(self, event: Event, now_ms: int) -> Entry:
+        entry = super()._append(event, now_ms)
+        counted = msgspec.structs.replace(entry, id=len(self._entries))
+        self._entries[-1] = counted
+        self._head = Head(counted.id, counted.tag)
+        return counted
 
 
 class LossyFeed(MemoryStore):
@@ -576,6 +718,34 @@ class DeafReader(MemoryStore):
         return Deaf(self)
 
 
+class SleepyReader(MemoryStore):
+    """Has a reader whose wait ends with a wake-up only: the head is not polled."""
+
+    def feed(self) -> MemoryFeed:
+        """Open a reader without timeouts."""
+
+        class Sleepy(MemoryFeed):
+            def wait(self, timeout_seconds: float) -> None:
+                super().wait(max(timeout_seconds, 60))
+
+        return Sleepy(self)
+
+
+class ShortSightedReader(MemoryStore):
+    """Has a reader that takes the last entry of its page for the head."""
+
+    def feed(self) -> MemoryFeed:
+        """Open a reader that makes its own head."""
+
+        class ShortSighted(MemoryFeed):
+            def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
+                page = super().read(shard, after=after, limit=limit)
+                last = page.entries[-1] if page.entries else page.head
+                return Page(page.entries, Head(last.id, last.tag))
+
+        return ShortSighted(self)
+
+
 class ForgetfulReader(MemoryStore):
     """Has a reader that waits for a new append, whatever came since it last read."""
 
@@ -644,6 +814,47 @@ class DataWithoutASession(MemoryStore):
         return True
 
 
+class DataGoesWithARotation(MemoryStore):
+    """Writes a session anew at a replace, and loses its data with the old row."""
+
+    def replace(self, session: Session, **kwargs: Any) -> Written | None:
+        """Drop the data."""
+        written = super().replace(session, **kwargs)
+        if written is not None:
+            self._data.pop(session.sid, None)
+        return written
+
+
+class DataAsText(MemoryStore):
+    """Keeps payloads in a text column."""
+
+    def put_data(self, sid: str, payload: bytes, *, expected_version: int) -> bool:
+        """Decode the payload."""
+        text = payload.decode(errors="replace")
+        return super().put_data(sid, text.encode(), expected_version=expected_version)
+
+
+class DocumentsShareAName(MemoryStore):
+    """Folds the names of documents."""
+
+    def put_document(self, name: str, payload: bytes, *, expected_version: int) -> bool:
+        """Put under a folded name."""
+        folded = name.strip().casefold()
+        return super().put_document(folded, payload, expected_version=expected_version)
+
+    def get_document(self, name: str) -> Versioned | None:
+        """Get by a folded name."""
+        return super().get_document(name.strip().casefold())
+
+
+class TrailBackwards(MemoryStore):
+    """Gives the newest line of the trail first."""
+
+    def read_audit(self, **kwargs: Any) -> Sequence[AuditLine]:
+        """Read backwards."""
+        return super().read_audit(**kwargs)[::-1]
+
+
 class FilterAfterLimit(MemoryStore):
     """Cuts the trail to the limit first, and filters what is left."""
 
@@ -669,7 +880,8 @@ class EmptyFilterIgnored(MemoryStore):
 
     def read_audit(self, **kwargs: Any) -> Sequence[AuditLine]:
         """Confuse "" with None."""
-        return super().read_audit(**(kwargs | {"subject": kwargs.get("subject") or None}))
+        kwargs["subject"] = kwargs.get("subject") or None
+        return super().read_audit(**kwargs)
 
 
 class TrailPurged(MemoryStore):
@@ -679,6 +891,18 @@ class TrailPurged(MemoryStore):
         """Drop the trail."""
         self._audit.clear()
         return super().purge()
+
+
+class ClosedOnce(MemoryStore):
+    """Fails at the second close."""
+
+    _is_closed = False
+
+    def close(self) -> None:
+        """Close, once."""
+        if self._is_closed:
+            raise StoreError("closed already")
+        self._is_closed = True
 
 
 SABOTAGED: tuple[type[MemoryStore], ...] = tuple(

@@ -226,7 +226,7 @@ class Bench:
 async def _settled(value: T | Awaitable[T]) -> T:
     if inspect.isawaitable(value):
         return await value
-    return cast("T", value)
+    return value
 
 
 def _run(job: Coroutine[Any, Any, T]) -> T:

@@ -298,9 +298,11 @@ class FollowerPromises(Suite):
         def follow(feed: Feed) -> None:
             after = feed.read(shard, after=0).head.id
             is_waiting.set()
-            while not seen:  # a wake-up is never truth
+            for _ in range(100):  # a wake-up is never truth
                 feed.wait(FOREVER_SECONDS)
                 seen.extend(feed.read(shard, after=after).entries)
+                if seen:
+                    break
 
         follower = FollowerThread(bench, follow)
         await asyncio.to_thread(is_waiting.wait, PATIENCE_SECONDS)
