@@ -9,6 +9,7 @@ class TestBlocking(StoreContract):
     """As it is, raced on threads."""
 
     def make_store(self, clock):
+        """Make one in this process."""
         return MemoryStore(clock=clock)
 
 
@@ -16,8 +17,10 @@ class TestInline(StoreContract):
     """Awaited, as the blocking face drives it; two objects share one store."""
 
     async def make_store(self, clock):
-        self.store = MemoryStore(clock=clock)
-        return inline(self.store)
+        """Make one, presented as asynchronous."""
+        self.shared = MemoryStore(clock=clock)
+        return inline(self.shared)
 
     async def make_another(self, store, clock):
-        return inline(self.store)
+        """Present the same one again."""
+        return inline(self.shared)

@@ -93,12 +93,12 @@ class TokenVerifier(Generic[ClaimsT]):
     __slots__ = (
         "_algorithms",
         "_audience",
-        "_decoder",
+        "_decode",
         "_issuer",
         "_leeway",
         "_open",
         "_required",
-        "_unbounded",
+        "_is_own_type",
     )
 
     @overload
@@ -126,9 +126,9 @@ class TokenVerifier(Generic[ClaimsT]):
             typ=expectation.typ,
             max_bytes=expectation.max_bytes,
         ).open
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(claims_type)
+        self._decode = msgspec.json.Decoder(claims_type).decode
         # Known of this very type only; one derived from it may have members of any type.
-        self._unbounded = attrgetter("claims") if claims_type is AccessClaims else None
+        self._is_own_type = claims_type is AccessClaims
         self._issuer = expectation.issuer
         self._audience = expectation.audience
         self._leeway = expectation.leeway_seconds
@@ -154,11 +154,15 @@ class TokenVerifier(Generic[ClaimsT]):
         """
         payload = self._open(token)
         try:
-            claims: ClaimsT = strict_json.decode(payload, self._decoder, unbounded=self._unbounded)
-        except MalformedError as error:
-            raise InvalidToken(reason=error.reason) from None
+            claims: ClaimsT = self._decode(payload)
         except msgspec.ValidationError as error:
+            self._require_strict(payload)
             raise InvalidToken(reason=_reason(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._require_strict(payload)
+            raise
+        if not self._is_own_type or _encode(claims) != payload or BACKSLASH in payload or claims.claims:
+            self._require_strict(payload)
         if claims.iss != self._issuer:
             raise InvalidToken(reason="wrong_issuer")
         audience = claims.aud
@@ -180,6 +184,8 @@ class TokenVerifier(Generic[ClaimsT]):
         return claims
 
 
+_encode = msgspec.json.Encoder().encode
+BACKSLASH=92
 def _reason(error: msgspec.ValidationError) -> str:
     """Name the claim that is missing or of the wrong type; the message holds no value of it."""
     match = _CLAIM_IN_MESSAGE.search(str(error))
