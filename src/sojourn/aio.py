@@ -162,7 +162,8 @@ class AsyncSojourn(Generic[ClaimsT]):
             remember: Whether to survive the browser's end; else at most `browser_ttl_seconds`.
             roles: What the subject may do, as names without white space.
             scopes: What the client may do on the subject's behalf.
-            claims: Facts fixed at the sign-in and visible to the client; up to 2 KiB of JSON.
+            claims: Facts fixed at the sign-in and visible to the client. Roles, scopes, methods and claims
+                may be 1,536 bytes of JSON together.
             amr: How the subject proved who they are (RFC 8176), as ``["pwd"]``.
             client_id: The OAuth client (RFC 9068), where there is one.
             carry: Keys of a visitor's data to take over.

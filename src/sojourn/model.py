@@ -28,7 +28,7 @@ Transport = Literal["cookie", "bearer"]
 OnExcess = Literal["refuse", "end_oldest"]
 Subject = str | int | UUID
 
-MAX_SUBJECT_CHARACTERS = 255
+MAX_SUBJECT_BYTES = 255
 
 
 class Any_(Enum):  # noqa: N801 - a sentinel's type; callers use the value ANY
@@ -53,7 +53,7 @@ def canonical_subject(subject: Subject) -> str:
     """Give the one spelling under which a subject is stored, signed and compared.
 
     Args:
-        subject: The application's own identifier: text of 1 to 255 characters, an int or a UUID.
+        subject: The application's own identifier: text of 1 to 255 bytes in UTF-8, an int or a UUID.
 
     Returns:
         The text; ``7`` and ``"7"`` are one subject.
@@ -67,10 +67,10 @@ def canonical_subject(subject: Subject) -> str:
             "pass the identifier of your user"
         )
     text = str(subject)
-    if not 1 <= len(text) <= MAX_SUBJECT_CHARACTERS:
-        raise InvalidInput(f"a subject has 1 to {MAX_SUBJECT_CHARACTERS} characters")
     if not is_storable(text):
         raise InvalidInput("a subject holds NUL or a lone surrogate; pass plain text")
+    if not 1 <= len(text.encode()) <= MAX_SUBJECT_BYTES:
+        raise InvalidInput(f"a subject has 1 to {MAX_SUBJECT_BYTES} bytes of UTF-8")
     return text
 
 

@@ -13,6 +13,16 @@ CAUGHT_BY = {
         "test_a_writer_between_get_and_replace_wins",
         "test_one_winner_per_revision",
     },
+    sabotage.NeverSwaps: {
+        "test_a_touch_moves_the_end_of_life",
+        "test_one_winner_per_revision",
+        "test_the_current_revision_is_replaced",
+    },
+    sabotage.CreateRolledBack: {
+        "test_a_created_session_is_read_back",
+        "test_a_writer_between_get_and_replace_wins",
+        "test_one_winner_per_revision",
+    },
     sabotage.Resurrecting: {
         "test_a_refresh_and_a_logout_at_once",
         "test_a_replace_never_creates",

@@ -29,7 +29,8 @@ from sojourn.ports import ATTEMPT_MS
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
 
-MAX_CLAIMS_BYTES = 2048
+MAX_FACTS_BYTES = 1536
+"""Roles, scopes, methods and claims together, as JSON: what a token in a cookie has room for."""
 MAX_NAMES = 100
 _NAME_CHARACTERS = 128
 
@@ -84,8 +85,11 @@ async def login(
         claims=plain_claims(core, claims),
         amr=names(amr, "amr"),
     )
-    await _store(core, incoming, session)
+    refuse_too_large(session)
+    # The proofs depend on the record alone: they are made before anything is stored, so that what
+    # cannot be handed out leaves no session behind.
     signed_in = await grant(core, session, client_id=client_id)
+    await _store(core, incoming, session)
     outgoing = signed_in.outgoing + await data.carry_over(core, incoming, session, keys=carry)
     if transport == "cookie":
         await _end_replaced(core, incoming)
@@ -190,20 +194,30 @@ def names(values: Iterable[str], what: str) -> tuple[str, ...]:
 
 
 def plain_claims(core: Core, claims: Mapping[str, Any] | msgspec.Struct | None) -> dict[str, Any]:
-    """Reduce an application's claims to JSON, refusing what is too large or of the wrong type.
+    """Reduce an application's claims to JSON, refusing what is of the wrong type.
 
     Raises:
-        InvalidInput: Not JSON, not the declared type, or over 2 KiB.
+        InvalidInput: Not JSON, or not the declared type.
     """
     try:
         encoded = msgspec.json.encode({} if claims is None else claims)
         plain: dict[str, Any] = msgspec.json.decode(encoded, type=dict[str, Any])
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise InvalidInput(f"the claims are not a JSON object: {error}") from error
-    if len(encoded) > MAX_CLAIMS_BYTES:
-        raise InvalidInput(
-            f"the claims are {len(encoded)} bytes and may be {MAX_CLAIMS_BYTES}; "
-            "keep what is large in session data"
-        )
     core.typed_claims(plain)
     return plain
+
+
+def refuse_too_large(session: Session) -> None:
+    """Refuse facts that a token in a cookie has no room for, whatever the mode: it may change.
+
+    Raises:
+        InvalidInput: Roles, scopes, methods and claims are over 1,536 bytes together.
+    """
+    facts = (session.roles, session.scopes, session.amr, session.claims)
+    size = len(msgspec.json.encode(facts))
+    if size > MAX_FACTS_BYTES:
+        raise InvalidInput(
+            f"roles, scopes and claims are {size} bytes together and may be {MAX_FACTS_BYTES}, "
+            "since a cookie holds 4,096; keep what is large in session data or your database"
+        )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sojourn.engine.answers import SessionInfo
-from sojourn.engine.login import names, plain_claims, refuse_cross_site
+from sojourn.engine.login import names, plain_claims, refuse_cross_site, refuse_too_large
 from sojourn.engine.proof import read_proof
 from sojourn.errors import Conflict, ExpiredToken, InvalidInput, Refused
 from sojourn.handles import is_sid
@@ -203,6 +203,7 @@ async def _update_one(core: Core, session: Session, changes: dict[str, Any]) -> 
         changed = msgspec.structs.replace(
             current, **changes, version=current.version + 1, revision=current.revision + 1
         )
+        refuse_too_large(changed)
         event = Event(kind=Kind.CHANGED, sid=changed.sid, version=changed.version)
         written = await core.store.replace(changed, expected_revision=current.revision, event=event)
         if written is not None:

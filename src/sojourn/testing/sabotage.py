@@ -52,6 +52,24 @@ class NoCompareAndSwap(MemoryStore):
         return super().replace(session, **kwargs)
 
 
+class NeverSwaps(MemoryStore):
+    """Compares with a revision that is not the record's, and so refuses every replace."""
+
+    def replace(self, session: Session, **kwargs: Any) -> Written | None:
+        """Refuse."""
+        del session, kwargs
+
+
+class CreateRolledBack(MemoryStore):
+    """Answers that a session was created, in a transaction that is never committed."""
+
+    def create(self, session: Session, **kwargs: Any) -> Created:
+        """Create, and roll back."""
+        created = super().create(session, **kwargs)
+        self._forget(session)
+        return created
+
+
 class Resurrecting(MemoryStore):
     """Replaces by writing: a session that is gone comes back."""
 

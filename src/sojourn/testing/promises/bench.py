@@ -213,6 +213,13 @@ class Bench:
         """Read a session, tombstone or nothing."""
         return (await self.store.get(sid)).record
 
+    async def session(self, sid: str) -> Session:
+        """Read a session that is there."""
+        record = await self.record(sid)
+        if isinstance(record, Session):
+            return record
+        raise AssertionError(f"the session is gone: {record!r}")
+
     async def everything(self, subject: str = "ada") -> tuple[object, ...]:
         """Take in all that an operation on a subject could have changed."""
         return (

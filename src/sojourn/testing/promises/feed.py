@@ -23,6 +23,8 @@ from sojourn.testing.promises.bench import (
 )
 
 FOREVER_SECONDS = 600.0
+MOST_WAKES = 10_000
+"""A wake-up is never truth, but a reader that wakes without end is not waiting."""
 
 
 class PositionPromises(Suite):
@@ -298,11 +300,11 @@ class FollowerPromises(Suite):
         def follow(feed: Feed) -> None:
             after = feed.read(shard, after=0).head.id
             is_waiting.set()
-            for _ in range(100):  # a wake-up is never truth
+            wakes = 0
+            while not seen and wakes < MOST_WAKES:
                 feed.wait(FOREVER_SECONDS)
                 seen.extend(feed.read(shard, after=after).entries)
-                if seen:
-                    break
+                wakes += 1
 
         follower = FollowerThread(bench, follow)
         await asyncio.to_thread(is_waiting.wait, PATIENCE_SECONDS)

@@ -321,14 +321,14 @@ class ReplacePromises(Suite):
     async def test_a_writer_between_get_and_replace_wins(self, bench: Bench) -> None:
         """A refresh that was overtaken between its read and its write loses, and decides again."""
         sid = (await bench.signed_in()).sid
-        seen = await _session(bench, sid)
-        await _refresh(bench, await _session(bench, sid), "second writer")
+        seen = await bench.session(sid)
+        await _refresh(bench, await bench.session(sid), "second writer")
         overtaken = await _refresh(bench, seen, "first writer")
         equal(False, overtaken, "the write of the overtaken refresh")
-        equal("second writer", (await _session(bench, sid)).user_agent, "whose write stands")
-        again = await _refresh(bench, await _session(bench, sid), "first writer")
+        equal("second writer", (await bench.session(sid)).user_agent, "whose write stands")
+        again = await _refresh(bench, await bench.session(sid), "first writer")
         equal(True, again, "the write decided again")
-        final = await _session(bench, sid)
+        final = await bench.session(sid)
         equal((3, "first writer"), (final.revision, final.user_agent), "the session at the end")
         equal(2, len(await bench.entries()), "entries of two writes that won")
 
@@ -388,13 +388,6 @@ class ReplacePromises(Suite):
 
 def _answer(created: Any) -> tuple[object, ...]:
     return created.outcome, created.ended, created.entries
-
-
-async def _session(bench: Bench, sid: str) -> Session:
-    record = await bench.record(sid)
-    if isinstance(record, Session):
-        return record
-    raise AssertionError(f"the session is gone: {record!r}")
 
 
 async def _refresh(bench: Bench, seen: Session, writer: str) -> bool:
