@@ -185,8 +185,11 @@ async def update(
         changes["claims"] = plain_claims(core, claims)
     if not changes:
         raise InvalidInput("nothing to update: give roles, scopes or claims")
+    sessions_now = await core.store.list(canonical)
+    for session in sessions_now:
+        refuse_too_large(msgspec.structs.replace(session, **changes))
     count = 0
-    for session in await core.store.list(canonical):
+    for session in sessions_now:
         count += await _update_one(core, session, changes)
     # Tokens with nothing stored behind them can only be asked to sign in again.
     event = Event(kind=Kind.OUTDATED, subject=canonical, reason="updated")
@@ -203,7 +206,6 @@ async def _update_one(core: Core, session: Session, changes: dict[str, Any]) -> 
         changed = msgspec.structs.replace(
             current, **changes, version=current.version + 1, revision=current.revision + 1
         )
-        refuse_too_large(changed)
         event = Event(kind=Kind.CHANGED, sid=changed.sid, version=changed.version)
         written = await core.store.replace(changed, expected_revision=current.revision, event=event)
         if written is not None:

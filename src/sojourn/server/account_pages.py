@@ -11,6 +11,7 @@ from starlette.routing import Route
 from sojourn.errors import InvalidCredentials, Refused, SojournError, Unauthenticated
 from sojourn.passwords import MIN_CHARACTERS, WeakPassword
 from sojourn.server.agents import describe_agent
+from sojourn.server.api import stored
 from sojourn.server.forms import check_password, form_errors, read_form
 from sojourn.server.html import page, see_other
 from sojourn.server.words import MODES, instant, recognised_by, sentence
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from sojourn.server.api import Api
     from sojourn.server.service import Service
     from sojourn.starlette import Auth
-
-OTHERS = "others"
-EVERYWHERE = "everywhere"
 
 
 class AccountPages:
@@ -102,7 +100,7 @@ class AccountPages:
                 await self._auth.logout(request)
                 return see_other("/", done="signed-out")
             case sid:
-                await self._api.end_own(request, principal, sid)
+                await self._api.end_own(request, stored(principal), sid)
                 return see_other("/devices", done="session-ended")
 
     async def _revoke_all(

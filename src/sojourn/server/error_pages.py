@@ -26,6 +26,7 @@ _TITLES = {
     "method_not_allowed": "That cannot be done here",
     "cross_site": "This form came from elsewhere",
     "unsupported_in_mode": "Not in this mode",
+    "insufficient_user_authentication": "Please confirm that it is you",
     "forbidden": "That is not open to you",
 }
 _TITLES_BY_STATUS = {

@@ -112,9 +112,7 @@ class SignInPages:
 
     async def login(self, request: Request) -> Response:
         """Sign in with a password, and go on."""
-        form = await read_form(
-            request, self._auth, "email", "password", "mode", "remember", "next"
-        )
+        form = await read_form(request, self._auth, "email", "password", "mode", "remember", "next")
         next_path = safe_next(form["next"])
         mode = form["mode"] or self._auth.sojourn.settings.mode
         remember = form["remember"] == "yes"
@@ -122,7 +120,7 @@ class SignInPages:
             check_email(form, "email")
             check_password(form, "password", missing=_MISSING)
             if mode not in self._auth.sojourn.settings.allowed_modes:
-                raise FieldError("mode", "choose one of these")  # noqa: TRY301 - shown like the rest
+                raise FieldError("mode", "choose one of these")
             signed_in = await self._service.login(
                 incoming_of(request),
                 form["email"],
@@ -182,11 +180,9 @@ class SignInPages:
                 errors=form_errors(error, password=InvalidCredentials),
             )
         self._auth.hand_out(request, signed_in)
-        return see_other(next_path, done="confirmed")
+        return see_other(next_path)
 
-    def _confirm_page(
-        self, request: Request, principal: Principal[Any], **values: Any
-    ) -> Response:
+    def _confirm_page(self, request: Request, principal: Principal[Any], **values: Any) -> Response:
         account = self._service.accounts.by_subject(principal.subject)
         return page(request, "confirm", email=account.email if account else "", **values)
 

@@ -52,9 +52,21 @@ DONE = {
     "session-ended": "That session is ended.",
     "others-ended": "All your other sessions are ended.",
     "password-changed": "Your password is changed, and all your other sessions are ended.",
-    "confirmed": "Thank you. Your password was confirmed.",
 }
 """What a page says after something was done, by the word in its address."""
+
+
+_SENTENCES = {
+    "invalid_token": "Your sign-in is not valid any more. Sign in again.",
+    "refresh_required": "Your sign-in is over. Sign in again.",
+    "refresh_reuse": "An old copy of your sign-in was used, perhaps by somebody else. "
+    "It was ended to keep you safe. Sign in again.",
+    "refresh_late": "A replaced copy of your sign-in came back too late to be sure of it. "
+    "It was ended to keep you safe. Sign in again.",
+    "insufficient_user_authentication": "This needs your password again. "
+    "What you sent was not carried out.",
+}
+"""What a person is told where the error speaks to developers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,8 @@ def sentence(error: SojournError) -> str:
     """Turn an error's message into a sentence for a person."""
     if isinstance(error, RateLimited):
         return f"Too many failed attempts. Try again in {_wait(error.retry_after_seconds)}."
+    if error.code in _SENTENCES:
+        return _SENTENCES[error.code]
     text = str(error).rstrip(".")
     return f"{text[:1].upper()}{text[1:]}."
 

@@ -1,0 +1,5 @@
+"""Lets ``python -m sojourn.cli`` be the `sojourn` command."""
+
+from sojourn.cli import main
+
+main()

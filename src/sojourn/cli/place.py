@@ -1,0 +1,132 @@
+"""Which server a command concerns: its configuration, and its parts opened for one action."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from sojourn.errors import ConfigurationError, SecurityWarning, UnsupportedInMode
+
+if TYPE_CHECKING:
+    from sojourn.server.app import Server
+    from sojourn.server.config import ServerConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What the command line says about the configuration; the rest is in environment and file.
+
+    Args:
+        config_file: Instead of the one that SOJOURN_CONFIG names.
+        overrides: Settings of the command line; None where not given.
+    """
+
+    config_file: Path | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that the command line really gives."""
+        return {name: value for name, value in self.overrides.items() if value is not None}
+
+    def environ(self) -> dict[str, str]:
+        """Give the environment that the configuration is read from."""
+        named = {"SOJOURN_CONFIG": str(self.config_file)} if self.config_file else {}
+        return {**os.environ, **named}
+
+    def but(self, **overrides: Any) -> Place:
+        """Give the same with other settings of the command line."""
+        return replace(self, overrides={**self.overrides, **overrides})
+
+    def load(self, environ: Mapping[str, str] | None = None) -> tuple[ServerConfig, list[str]]:
+        """Read the configuration.
+
+        Args:
+            environ: Another environment than `environ` gives.
+
+        Returns:
+            The configuration, and what is legal but weak in it.
+
+        Raises:
+            ConfigurationError: It is wrong.
+        """
+        from sojourn.server.config import load_config
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SecurityWarning)
+            try:
+                config = load_config(
+                    environ=self.environ() if environ is None else environ, overrides=self.given
+                )
+            except UnsupportedInMode as error:
+                raise ConfigurationError(str(error)) from error
+        return config, [str(one.message) for one in caught]
+
+
+def with_server(
+    place: Place, act: Callable[[Server], Awaitable[T]], *, may_create: bool = False
+) -> T:
+    """Open the parts of the server on its store, act, and close them.
+
+    A running server on the same file learns of it through the feed.
+
+    Args:
+        place: Which server.
+        act: What to do.
+        may_create: Whether a store that is not there yet is made.
+
+    Raises:
+        ConfigurationError: The configuration is wrong, or there is no store.
+        StoreError: The store cannot be reached.
+    """
+    config, _ = place.load()
+    if may_create:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    elif (path := database_file(config)) is not None and not path.exists():
+        raise ConfigurationError(
+            f"there is no database {path}; name the folder of the server's with --data or "
+            "SOJOURN_DATA, or make one with: sojourn serve"
+        )
+    return run_with_server(config, act)
+
+
+def run_with_server(config: ServerConfig, act: Callable[[Server], Awaitable[T]]) -> T:
+    """Open the parts of the server of a configuration, act, and close them."""
+    from sojourn.server.app import Server
+
+    async def run() -> T:
+        server = Server(config)
+        try:
+            await server.open()
+            return await act(server)
+        finally:
+            await server.close()
+
+    return asyncio.run(run())
+
+
+def database_file(config: ServerConfig) -> Path | None:
+    """Find the file of the store; None where it is not a file."""
+    parts = urlsplit(config.store)
+    if parts.scheme != "sqlite":
+        return None
+    return Path(unquote(parts.path).removeprefix("/"))
+
+
+def operator() -> str:
+    """Name who acts, for the audit trail: the user of the operating system."""
+    import pwd
+
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"cli:{name}"
