@@ -210,10 +210,7 @@ class Walk:
             successors = {tab.refresh_token for tab in tabs}
         else:
             successors = {
-                c.value
-                for tab in tabs
-                for c in tab.http.cookies.jar
-                if c.name.endswith("-refresh")
+                c.value for tab in tabs for c in tab.http.cookies.jar if c.name.endswith("-refresh")
             }
         expect(len(successors) == 1, f"{len(successors)} successors instead of one")
         self.client = tabs[0]

@@ -239,6 +239,7 @@ CAUGHT_BY = {
         "test_a_purge_reckons_with_idle_and_absolute_life",
         "test_a_purge_takes_expired_entries_only",
         "test_a_purge_takes_the_dead",
+        "test_a_replace_never_resurrects_the_purged",
     },
     sabotage.PlacementRotated: {
         "test_many_open_at_once",

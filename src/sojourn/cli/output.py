@@ -73,8 +73,8 @@ class Output:
             for name, fact in facts.items():
                 click.echo(f"{name:<{width}}  {_cell(fact)}")
         else:
-            self.line(facts.keys())
-            self.line(facts.values())
+            for pair in facts.items():
+                self.line(pair)
 
     def table(
         self, value: Any, columns: Sequence[str], rows: Iterable[Sequence[object]]

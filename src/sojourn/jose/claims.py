@@ -19,9 +19,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1)]
 """Text that is not empty."""
 
 
-class RegisteredClaims(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
-):
+class RegisteredClaims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What the verifier judges of any token; for issuers other than Sojourn."""
 
     iss: Name
@@ -33,9 +31,7 @@ class RegisteredClaims(
     jti: Name | None = None
 
 
-class AccessClaims(
-    RegisteredClaims, frozen=True, kw_only=True, omit_defaults=True, gc=False
-):
+class AccessClaims(RegisteredClaims, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The access token that Sojourn issues (RFC 9068), with three private claims.
 
     `pos` is the feed position its sign-in carries, `ver` the version of the stored session (None

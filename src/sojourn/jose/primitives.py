@@ -79,10 +79,10 @@ def verifier(key: PublicKey | bytes, spec: Spec) -> Verify:
 
 
 def _hmac_signer(secret: bytes, spec: Spec) -> Sign:
-    keyed = HMAC(secret, spec.hash)
+    copy = HMAC(secret, spec.hash).copy
 
     def sign(data: bytes) -> bytes:
-        mac = keyed.copy()
+        mac = copy()
         mac.update(data)
         return mac.finalize()
 
@@ -90,10 +90,10 @@ def _hmac_signer(secret: bytes, spec: Spec) -> Sign:
 
 
 def _hmac_verifier(secret: bytes, spec: Spec) -> Verify:
-    keyed = HMAC(secret, spec.hash)  # both pads are hashed once, here; a copy is cheap
+    copy = HMAC(secret, spec.hash).copy  # both pads are hashed once, here; a copy is cheap
 
     def verify(signature: bytes, data: bytes) -> bool:
-        mac = keyed.copy()
+        mac = copy()
         mac.update(data)
         try:
             mac.verify(signature)  # in constant time, and never truncated

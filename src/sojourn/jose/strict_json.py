@@ -10,27 +10,22 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 
 from sojourn.jose.malformed import MalformedError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
-
 MAX_DEPTH = 16
 MAX_INTEGER = 2**53 - 1
 _MAX_DIGITS = 16
-_BACKSLASH = 0x5C
+BACKSLASH = 0x5C
 
 _Scalar = Annotated[int, msgspec.Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | str | float | bool | None
 _OneLevel = _Scalar | list[_Scalar] | dict[str, _Scalar]
 _TwoLevels = _Scalar | list[_OneLevel] | dict[str, _OneLevel]
 _plain_decoder = msgspec.json.Decoder(dict[str, _TwoLevels])
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -42,7 +37,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(text: str) -> int:
     # Length first: the conversion itself is quadratic, and refuses over 4,300 digits its own way.
-    if len(text.removeprefix("-")) > _MAX_DIGITS or abs(int(text)) > MAX_INTEGER:
+    if len(text.removeprefix("-")) > _MAX_DIGITS:
         raise MalformedError("json_integer_range")
     return int(text)
 
@@ -56,13 +51,24 @@ _exact_decoder = json.JSONDecoder(
 )
 
 
-def _judge(value: object, depth: int) -> None:
-    """Refuse what both parsers let pass, at every place it can stand."""
+def judge(value: object, depth: int = 0) -> None:
+    """Refuse what both parsers let pass, at every place it can stand.
+
+    Args:
+        value: Something parsed: dict, list, str, int, float, bool or None.
+        depth: How many arrays and objects stand around it.
+
+    Raises:
+        MalformedError: It holds NUL, a lone surrogate, a number out of range, or is too deep.
+    """
     if isinstance(value, str):
         if "\x00" in value:
             raise MalformedError("json_nul")
         if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
             raise MalformedError("json_surrogate")
+    elif isinstance(value, int):
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise MalformedError("json_integer_range")
     elif isinstance(value, float):
         if not isfinite(value):
             raise MalformedError("json_not_finite")
@@ -71,9 +77,9 @@ def _judge(value: object, depth: int) -> None:
             raise MalformedError("json_depth")
         if isinstance(value, dict):
             for name in value:
-                _judge(name, depth)
+                judge(name, depth)
         for item in value.values() if isinstance(value, dict) else value:
-            _judge(item, depth + 1)
+            judge(item, depth + 1)
 
 
 def parse(raw: bytes) -> Any:
@@ -98,7 +104,7 @@ def parse(raw: bytes) -> Any:
         raise MalformedError("json_depth") from None
     except ValueError:
         raise MalformedError("json_malformed") from None
-    _judge(value, 0)
+    judge(value)
     return value
 
 
@@ -121,54 +127,30 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 
 def is_plain(raw: bytes) -> bool:
-    """Tell, quickly, that `parse` would accept an object; False says nothing.
+    """Tell, quickly, that `parse_object` would accept; False says nothing.
 
     A value decoded into plain types is written again. Bytes that come back as they went in hold no
     duplicate, since a dict has none to write, and no white space. The decoder's type bounds depth
     and integers; it checks UTF-8 and that numbers are finite. NUL and lone surrogates could only
-    be written with a backslash. A property test holds this against `parse`.
+    be written with a backslash. A property test holds this against `parse_object`.
 
     Args:
         raw: The text. The caller bounds its length.
     """
     try:
-        return _encode(_plain_decoder.decode(raw)) == raw and _BACKSLASH not in raw
+        return encode(_plain_decoder.decode(raw)) == raw and BACKSLASH not in raw
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 
 
-def decode(
-    raw: bytes,
-    decoder: msgspec.json.Decoder[T],
-    *,
-    unbounded: Callable[[T], object] | None = None,
-) -> T:
-    """Decode an object strictly into a type.
+def check_object(raw: bytes) -> None:
+    """Refuse what `parse_object` refuses, but quickly where that is possible.
 
     Args:
         raw: UTF-8. The caller bounds its length.
-        decoder: For the type wanted. It may ignore unknown members; they are judged all the same.
-        unbounded: Where every member of the type is text, a bounded integer, a list of those or
-            None, except one: gives that one. The value itself is then written again, as in
-            `is_plain`, which saves decoding twice.
-
-    Returns:
-        The value.
 
     Raises:
-        MalformedError: As `parse_object`.
-        msgspec.ValidationError: It is sound JSON, but not of this type.
+        MalformedError: It is not JSON, not unambiguous, or not an object.
     """
-    if unbounded is not None:
-        try:
-            value = decoder.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass  # the exact parser knows why
-        else:
-            if _encode(value) == raw and _BACKSLASH not in raw:
-                if part := unbounded(value):
-                    _judge(part, 1)
-                return value
     if not is_plain(raw):
         parse_object(raw)
-    return decoder.decode(raw)

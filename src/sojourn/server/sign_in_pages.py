@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,7 +25,7 @@ from sojourn.server.words import MODES, sentence
 from sojourn.starlette import incoming_of
 
 if TYPE_CHECKING:
-    from sojourn.model import Mode, Principal
+    from sojourn.model import Principal
     from sojourn.server.service import Service
     from sojourn.starlette import Auth
 
@@ -125,7 +125,7 @@ class SignInPages:
                 incoming_of(request),
                 form["email"],
                 form["password"],
-                mode=cast("Mode", mode),
+                mode=mode,
                 transport="cookie",
                 remember=remember,
             )

@@ -159,9 +159,14 @@ class Slot:
         if isinstance(error, sqlite3.Error):
             raise store_error(error, self._path) from error
 
-    def close(self) -> None:
-        """Close the connection once nobody is inside; the next use opens another."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Close the connection once nobody is inside; the next use opens another, or is refused."""
         with self.lock:
+            if for_good:
+                self._open_connection = self._refuse
             connection, self.connection = self.connection, None
             if connection is not None:
                 connection.close()
+
+    def _refuse(self) -> sqlite3.Connection:
+        raise StoreError(f"this use of the database {self._path} was ended; open another")

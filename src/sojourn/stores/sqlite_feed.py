@@ -45,7 +45,6 @@ class SqliteFeed:
 
     def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
         """See `Feed.read`."""
-        self._refuse_closed()
         with self._slot as connection:
             self._seen = connection, _data_version(connection)
             page = sql_feed.read(connection, shard, after=after, limit=limit)
@@ -57,8 +56,13 @@ class SqliteFeed:
         deadline = time.monotonic() + timeout_seconds
         while not self._is_closed:
             self._woken.clear()
-            if self._has_news():
-                return
+            try:
+                if self._has_news():
+                    return
+            except StoreError:
+                if self._is_closed:
+                    return  # by another thread, just now
+                raise
             remaining_seconds = deadline - time.monotonic()
             if remaining_seconds <= 0:
                 return
@@ -75,10 +79,6 @@ class SqliteFeed:
                 return True
             self._seen = seen
             return False
-
-    def _refuse_closed(self) -> None:
-        if self._is_closed:
-            raise StoreError("this reader of the feed is closed; open another with feed()")
 
     def close(self) -> None:
         """See `Feed.close`. Idempotent, from any thread."""

@@ -87,7 +87,7 @@ class SqliteFile:
         """Close a slot for good."""
         with self._lock:
             self._slots.discard(slot)
-        slot.close()
+        slot.close(for_good=True)
 
     def _connect(self, busy_ms: int) -> sqlite3.Connection:
         if self._is_closed:

@@ -198,6 +198,8 @@ class Writer:
             failure = StoreError(*error.args)
             failure.__cause__ = error.__cause__
             return failure
+        if isinstance(error, StopIteration):
+            return RuntimeError(f"a change raised {error!r}")  # no future takes a StopIteration
         return error
 
 

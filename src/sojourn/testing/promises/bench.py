@@ -245,15 +245,15 @@ class FollowerThread:
 
     Args:
         bench: Whose store is followed.
-        work: What the thread does with its reader.
+        work: What the thread does with its reader; it sets the event when it is ready.
     """
 
-    def __init__(self, bench: Bench, work: Callable[[Feed], None]) -> None:
+    def __init__(self, bench: Bench, work: Callable[[Feed, threading.Event], None]) -> None:
         """Start the thread."""
         self._bench = bench
         self._work = work
-        self._is_open = threading.Event()
-        self._failure: BaseException | None = None
+        self._is_ready = threading.Event()
+        self._failures: list[BaseException] = []
         # A daemon: a reader that never returns must not keep the test run from ending.
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -261,19 +261,28 @@ class FollowerThread:
     def _run(self) -> None:
         try:
             self._feed = self._bench.store.feed()
-            self._is_open.set()
-            self._work(self._feed)
-        except BaseException as failure:  # noqa: BLE001 - raised again by `ends_soon`
-            self._failure = failure
+            self._work(self._feed, self._is_ready)
+        except BaseException as failure:  # noqa: BLE001 - raised again where it is waited for
+            self._failures.append(failure)
+        finally:
+            self._is_ready.set()
+
+    async def is_ready(self) -> None:
+        """Wait until the thread says that it is ready."""
+        await asyncio.to_thread(self._is_ready.wait, PATIENCE_SECONDS)
+        sure(self._is_ready.is_set(), "the reader does not get to its wait")
+        self._raise()
 
     def close_feed(self) -> None:
         """Close the reader from outside, as the engine does when it stops."""
-        sure(self._is_open.wait(PATIENCE_SECONDS), "the reader could not be opened")
         self._feed.close()
 
     async def ends_soon(self, about: str) -> None:
         """Fail unless the thread ends soon, and well."""
         await asyncio.to_thread(self._thread.join, PATIENCE_SECONDS)
         sure(not self._thread.is_alive(), about)
-        if self._failure is not None:
-            raise self._failure
+        self._raise()
+
+    def _raise(self) -> None:
+        for failure in self._failures:
+            raise failure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from itertools import pairwise
@@ -282,7 +281,7 @@ class FollowerPromises(Suite):
         await bench.append(*[Event(kind=Kind.RING) for _ in range(5)])
         shard, pages = bench.shard(), []
 
-        def read(feed: Feed) -> None:
+        def read(feed: Feed, _: threading.Event) -> None:
             pages.append(feed.read(shard, after=0))
             pages.append(feed.read(shard, after=pages[0].entries[0].id, limit=2))
             feed.close()
@@ -295,11 +294,11 @@ class FollowerPromises(Suite):
     @promise
     async def test_an_append_wakes_a_waiting_reader(self, bench: Bench) -> None:
         """A wait under way returns when another thread appends, and the entry is there to read."""
-        shard, is_waiting, seen = bench.shard(), threading.Event(), list[Entry]()
+        shard, seen = bench.shard(), list[Entry]()
 
-        def follow(feed: Feed) -> None:
+        def follow(feed: Feed, is_ready: threading.Event) -> None:
             after = feed.read(shard, after=0).head.id
-            is_waiting.set()
+            is_ready.set()
             wakes = 0
             while not seen and wakes < MOST_WAKES:
                 feed.wait(FOREVER_SECONDS)
@@ -307,7 +306,7 @@ class FollowerPromises(Suite):
                 wakes += 1
 
         follower = FollowerThread(bench, follow)
-        await asyncio.to_thread(is_waiting.wait, PATIENCE_SECONDS)
+        await follower.is_ready()
         entries = await bench.append()
         try:
             await follower.ends_soon("an append did not wake the reader")
@@ -318,16 +317,16 @@ class FollowerPromises(Suite):
     @promise
     async def test_an_append_before_the_wait_is_not_missed(self, bench: Bench) -> None:
         """What came between a read and the wait ends the wait at once: no wake-up is lost."""
-        shard, has_read, go_on = bench.shard(), threading.Event(), threading.Event()
+        shard, go_on = bench.shard(), threading.Event()
 
-        def follow(feed: Feed) -> None:
+        def follow(feed: Feed, is_ready: threading.Event) -> None:
             feed.read(shard, after=0)
-            has_read.set()
+            is_ready.set()
             go_on.wait(PATIENCE_SECONDS)
             feed.wait(FOREVER_SECONDS)
 
         follower = FollowerThread(bench, follow)
-        await asyncio.to_thread(has_read.wait, PATIENCE_SECONDS)
+        await follower.is_ready()
         await bench.append()
         go_on.set()
         try:
@@ -340,7 +339,7 @@ class FollowerPromises(Suite):
         """Where nothing happens, a wait returns after its timeout, so that the head is polled."""
         shard = bench.shard()
 
-        def follow(feed: Feed) -> None:
+        def follow(feed: Feed, _: threading.Event) -> None:
             feed.read(shard, after=0)
             feed.wait(0.01)
             feed.close()
@@ -350,17 +349,17 @@ class FollowerPromises(Suite):
     @promise
     async def test_closing_releases_a_waiting_reader(self, bench: Bench) -> None:
         """Closed from another thread, a wait under way returns soon; the thread may close, too."""
-        shard, is_waiting = bench.shard(), threading.Event()
+        shard = bench.shard()
         started = time.monotonic()
 
-        def follow(feed: Feed) -> None:
+        def follow(feed: Feed, is_ready: threading.Event) -> None:
             feed.read(shard, after=0)
-            is_waiting.set()
+            is_ready.set()
             feed.wait(FOREVER_SECONDS)
             feed.close()
 
         follower = FollowerThread(bench, follow)
-        await asyncio.to_thread(is_waiting.wait, PATIENCE_SECONDS)
+        await follower.is_ready()
         follower.close_feed()
         await follower.ends_soon("closing did not release the reader")
         sure(time.monotonic() - started < FOREVER_SECONDS, "closing took as long as the wait")
@@ -372,7 +371,7 @@ class FollowerPromises(Suite):
         await bench.append()
         counts = []
 
-        def follow(feed: Feed) -> None:
+        def follow(feed: Feed, _: threading.Event) -> None:
             other = bench.store.feed()
             other.read(shard, after=0)
             other.close()

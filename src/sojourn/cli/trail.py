@@ -1,0 +1,71 @@
+"""Reading the audit trail from its end, with a store that reads forwards from a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sojourn.ports import AsyncStore, AuditLine
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The lines of the trail that concern somebody.
+
+    Args:
+        store: Where it is kept.
+        subject: Whom they concern; None for all.
+        sid: Which session; None for all.
+    """
+
+    store: AsyncStore
+    subject: str | None = None
+    sid: str | None = None
+
+    async def after(self, number: int) -> list[AuditLine]:
+        """Give all lines after one."""
+        lines: list[AuditLine] = []
+        while page := await self._read(lines[-1].number if lines else number, limit=PAGE):
+            lines += page
+            if len(page) < PAGE:
+                break
+        return lines
+
+    async def last(self, count: int) -> list[AuditLine]:
+        """Give the last lines, oldest first.
+
+        The end is searched for by halves, then a window before it is widened until it holds
+        enough: the cost goes by what is asked for, not by the length of the trail.
+        """
+        end = await self.end()
+        width = max(count, 1)
+        while True:
+            start = max(0, end - width)
+            lines = await self.after(start)
+            if len(lines) >= count or start == 0:
+                return lines[len(lines) - min(count, len(lines)) :]
+            width *= 4
+
+    async def end(self) -> int:
+        """Find the number of the last line; 0 where there is none."""
+        low, high = 0, 1
+        while (found := await self._read(high - 1, limit=1)) != []:
+            low = found[0].number
+            high = low * 2
+        # The last line is `low` or lies between `low` and `high`.
+        while high - low > 1:
+            middle = (low + high) // 2
+            found = await self._read(middle, limit=1)
+            if found:
+                low = found[0].number
+            else:
+                high = middle
+        return high if await self._read(high - 1, limit=1) else low
+
+    async def _read(self, after: int, *, limit: int) -> list[AuditLine]:
+        return list(
+            await self.store.read_audit(
+                after=after, limit=limit, subject=self.subject, sid=self.sid
+            )
+        )

@@ -1,0 +1,115 @@
+"""E2: a refresh racing a logout, a password change, a revoke-all and a login; 1,000 times each.
+
+Two engines work on one store, as two processes would. Whatever the order, after the acknowledged
+revocation none of the proofs ever handed out is accepted by either.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from sojourn import AsyncSojourn, Incoming, Need, Refused, SignedIn
+from sojourn.stores.memory import MemoryStore
+
+URL = "http://127.0.0.1:8000"
+ROUNDS = 1000
+ASKING = Need.of(max_lag=timedelta(0))
+
+
+@asynccontextmanager
+async def two_engines(kind: str, tmp_path, **settings) -> AsyncIterator[list[AsyncSojourn]]:
+    store = MemoryStore() if kind == "memory" else f"sqlite:///{tmp_path / 'e2.db'}?durable=no"
+    secret = secrets.token_urlsafe(48)
+    options = {"mode": "hybrid", "url": URL, "secret": secret, **settings}
+    async with AsyncSojourn(store, **options) as one, AsyncSojourn(store, **options) as two:
+        yield [one, two]
+
+
+async def refreshed(auth: AsyncSojourn, handle: str, given: list[SignedIn]) -> None:
+    try:
+        given.append(await auth.refresh(Incoming(), refresh_token=handle))
+    except Refused:
+        return
+
+
+async def alive(engines: list[AsyncSojourn], given: list[SignedIn]) -> int:
+    """Count the proofs that any engine still accepts when it asks."""
+    count = 0
+    for signed_in in given:
+        for auth in engines:
+            bearer = Incoming(authorization=f"Bearer {signed_in.access_token}")
+            count += (await auth.check(bearer, need=ASKING)).principal is not None
+    for auth in engines:
+        try:
+            await auth.refresh(Incoming(), refresh_token=given[-1].refresh_token)
+            count += 1
+        except Refused:
+            pass
+    return count
+
+
+async def in_any_order(*actions) -> None:
+    """Start actions in random order, each after a few turns of the loop."""
+
+    async def after(turns: int, action) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await action
+
+    await asyncio.gather(*(after(random.randrange(6), action) for action in actions))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("race", ["logout", "password_change", "revoke_all"])
+async def test_refresh_races_an_end(race, kind, tmp_path):
+    """After an acknowledged end nothing that a racing refresh handed out is alive."""
+    survivors = wins = 0
+    async with two_engines(kind, tmp_path) as engines:
+        for number in range(ROUNDS):
+            subject = f"user-{number}"
+            one, two = random.sample(engines, 2)
+            first = await one.login(Incoming(), subject, transport="bearer")
+            given = [first]
+            bearer = Incoming(authorization=f"Bearer {first.access_token}")
+            end = {
+                "logout": lambda: two.logout(bearer),
+                "password_change": lambda: two.revoke_all(
+                    subject, keep=secrets.token_urlsafe(16)[:21] + "A", reason="password_changed"
+                ),
+                "revoke_all": lambda: two.revoke_all(subject),
+            }[race]
+            await in_any_order(refreshed(one, first.refresh_token, given), end())
+            wins += len(given) > 1
+            survivors += await alive(engines, given)
+    print(f"E2 {race} on {kind}: {wins} of {ROUNDS} refreshes won, {survivors} survivors")
+    assert 0 == survivors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_refresh_races_the_login_that_takes_its_place(kind, tmp_path):
+    """With one session allowed, a racing refresh never leaves two sessions of a subject alive."""
+    survivors = 0
+    async with two_engines(kind, tmp_path, max_sessions=1) as engines:
+        for number in range(ROUNDS):
+            subject = f"user-{number}"
+            one, two = random.sample(engines, 2)
+            first = await one.login(Incoming(), subject, transport="bearer")
+            given, latest = [first], []
+
+            async def sign_in(two=two, subject=subject, latest=latest) -> None:
+                latest.append(await two.login(Incoming(), subject, transport="bearer"))
+
+            await in_any_order(refreshed(one, first.refresh_token, given), sign_in())
+            survivors += await alive(engines, given)
+            assert 1 == len(await one.sessions(subject))
+            bearer = Incoming(authorization=f"Bearer {latest[0].access_token}")
+            assert (await one.check(bearer, need=ASKING)).principal is not None
+    print(f"E2 login on {kind}: {survivors} survivors in {ROUNDS} rounds")
+    assert 0 == survivors
