@@ -390,7 +390,9 @@ class Check:
 
     def store_reads(self) -> float:
         text = self.admin.call("GET", "/metrics").text
-        found = re.findall(r'^sojourn_store_operations_total\{kind="read".*\} (\S+)', text, re.M)
+        found = re.findall(
+            r'^sojourn_store_operations_total\{kind="read".*\} (\S+)', text, re.MULTILINE
+        )
         return sum(map(float, found))
 
     def run(self) -> bool:

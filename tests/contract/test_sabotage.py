@@ -3,306 +3,318 @@
 import pytest
 
 from sojourn.stores.memory import MemoryStore
-from sojourn.testing import sabotage
 from sojourn.testing.contract import CONTRACT_TESTS, run_contract
 from sojourn.testing.promises import bench
+from sojourn.testing.sabotage import SABOTAGED, ending, feed, records, sessions
 
 CAUGHT_BY = {
-    sabotage.NoCompareAndSwap: {
+    sessions.NoCompareAndSwap: {
         "test_a_stale_replace_writes_nothing",
         "test_a_writer_between_get_and_replace_wins",
         "test_one_winner_per_revision",
     },
-    sabotage.NeverSwaps: {
+    sessions.NeverSwaps: {
         "test_a_touch_moves_the_end_of_life",
         "test_one_winner_per_revision",
         "test_the_current_revision_is_replaced",
     },
-    sabotage.CreateRolledBack: {
+    sessions.CreateRolledBack: {
         "test_a_created_session_is_read_back",
         "test_a_writer_between_get_and_replace_wins",
         "test_one_winner_per_revision",
     },
-    sabotage.Resurrecting: {
+    sessions.Resurrecting: {
         "test_a_refresh_and_a_logout_at_once",
         "test_a_replace_never_creates",
         "test_a_replace_never_resurrects",
     },
-    sabotage.EventBesideTheSwap: {
+    sessions.EventBesideTheSwap: {
         "test_a_replace_never_creates",
         "test_a_replace_never_resurrects",
         "test_a_stale_replace_writes_nothing",
     },
-    sabotage.EventForgotten: {
+    sessions.EventForgotten: {
         "test_a_replace_carries_its_event_and_audit",
     },
-    sabotage.AuditForgotten: {
+    sessions.AuditForgotten: {
         "test_a_create_writes_its_audit",
         "test_a_delete_appends_in_its_step",
         "test_a_replace_carries_its_event_and_audit",
         "test_an_append_writes_its_audit",
         "test_the_cutoff_is_its_entrys_id",
     },
-    sabotage.AuditOnRefusal: {
+    sessions.AuditOnRefusal: {
         "test_a_full_subject_is_refused",
         "test_a_superseded_create_writes_nothing",
     },
-    sabotage.LimitCheckedOutside: {
+    sessions.LimitCheckedOutside: {
         "test_a_limit_holds_for_logins_at_once",
         "test_making_room_holds_for_logins_at_once",
     },
-    sabotage.LimitOffByOne: {
+    sessions.LimitOffByOne: {
         "test_a_limit_admits_as_many_as_it_says",
     },
-    sabotage.LimitUnasked: {
+    sessions.LimitUnasked: {
         "test_without_a_limit_nobody_makes_room",
     },
-    sabotage.ExpiredCounted: {
+    sessions.ExpiredCounted: {
         "test_a_session_is_alive_until_its_instant",
         "test_expired_sessions_do_not_count",
         "test_a_touch_moves_the_end_of_life",
     },
-    sabotage.NewestMakesRoom: {
+    sessions.NewestMakesRoom: {
         "test_sessions_are_listed_oldest_first",
         "test_a_lowered_limit_ends_as_many_as_needed",
         "test_the_oldest_session_makes_room",
     },
-    sabotage.OneMakesRoom: {
+    sessions.OneMakesRoom: {
         "test_a_lowered_limit_ends_as_many_as_needed",
     },
-    sabotage.CaseBlind: {
+    sessions.CaseBlind: {
         "test_subjects_are_told_apart_exactly",
     },
-    sabotage.StaleIndex: {
+    sessions.StaleIndex: {
         "test_a_touch_moves_the_end_of_life",
     },
-    sabotage.SidsFolded: {
+    sessions.SidsFolded: {
         "test_sids_are_told_apart_exactly",
     },
-    sabotage.GuestsUnlisted: {
+    sessions.GuestsUnlisted: {
         "test_guests_are_sessions_without_a_subject",
     },
-    sabotage.PartialReplace: {
+    sessions.PartialReplace: {
         "test_the_current_revision_is_replaced",
     },
-    sabotage.ProcessTime: {
+    sessions.ProcessTime: {
         "test_a_created_session_is_read_back",
         "test_an_unknown_sid_is_nothing",
     },
-    sabotage.ExpiredUnseen: {
+    sessions.ExpiredUnseen: {
         "test_an_expired_session_is_returned",
     },
-    sabotage.ClaimsFlattened: {
+    sessions.ClaimsFlattened: {
         "test_every_field_survives",
     },
-    sabotage.EntryAfterTheStep: {
+    ending.EntryAfterTheStep: {
         "test_a_delete_appends_in_its_step",
         "test_the_head_moves_in_the_same_step",
     },
-    sabotage.AllEnded: {
+    ending.AllEnded: {
         "test_a_delete_ends_one_session",
     },
-    sabotage.AdministratorRefused: {
+    ending.AdministratorRefused: {
         "test_an_administrator_ends_anybodys",
     },
-    sabotage.DeadCountedAsEnded: {
+    ending.DeadCountedAsEnded: {
         "test_an_expired_session_was_not_alive",
     },
-    sabotage.SilentWhereAbsent: {
+    ending.SilentWhereAbsent: {
         "test_a_delete_may_be_retried",
         "test_an_absent_sid_is_revoked_all_the_same",
     },
-    sabotage.OwnerIgnored: {
+    ending.OwnerIgnored: {
         "test_anothers_session_is_treated_as_absent",
         "test_a_guest_owns_nothing_of_others",
         "test_an_absent_sid_is_revoked_all_the_same",
     },
-    sabotage.GuestOwnsAll: {
+    ending.GuestOwnsAll: {
         "test_a_guest_owns_nothing_of_others",
     },
-    sabotage.StrangersEntryBindsAll: {
+    ending.StrangersEntryBindsAll: {
         "test_anothers_session_is_treated_as_absent",
         "test_a_guest_owns_nothing_of_others",
         "test_events_are_read_as_appended",
     },
-    sabotage.NoTombstones: {
+    ending.NoTombstones: {
         "test_a_deleted_session_leaves_a_tombstone",
         "test_a_subjects_sessions_all_end",
         "test_the_oldest_session_makes_room",
     },
-    sabotage.TombstonesRewritten: {
+    ending.TombstonesRewritten: {
         "test_a_delete_may_be_retried",
     },
-    sabotage.TombstonesForever: {
+    ending.TombstonesForever: {
         "test_tombstones_stay_for_thirty_days",
         "test_a_purge_takes_the_dead",
     },
-    sabotage.TombstonesPurgedAtOnce: {
+    ending.TombstonesPurgedAtOnce: {
         "test_tombstones_stay_for_thirty_days",
         "test_a_purge_of_the_living_takes_nothing",
         "test_a_purge_takes_the_dead",
     },
-    sabotage.KeepIgnored: {
+    ending.KeepIgnored: {
         "test_one_session_may_be_kept",
     },
-    sabotage.CutoffNotStored: {
+    ending.CutoffNotStored: {
         "test_a_login_before_a_cutoff_is_superseded",
         "test_no_login_slips_past_a_cutoff",
     },
-    sabotage.CutoffForAll: {
+    ending.CutoffForAll: {
         "test_a_cutoff_binds_its_subject_only",
     },
-    sabotage.CutoffWithoutSessionsSkipped: {
+    ending.CutoffWithoutSessionsSkipped: {
         "test_a_subject_without_sessions_gets_a_cutoff",
         "test_cutoffs_are_of_one_subject",
     },
-    sabotage.FloorLost: {
+    ending.FloorLost: {
         "test_another_keep_makes_the_old_cutoff_the_floor",
         "test_cutoffs_follow_one_another",
     },
-    sabotage.FloorAlwaysRaised: {
+    ending.FloorAlwaysRaised: {
         "test_cutoffs_follow_one_another",
     },
-    sabotage.FloorAdmits: {
+    ending.FloorAdmits: {
         "test_a_new_session_is_never_the_kept_one",
     },
-    sabotage.CutoffIncludesItself: {
+    ending.CutoffIncludesItself: {
         "test_a_login_before_a_cutoff_is_superseded",
     },
-    sabotage.CutoffsPurgedEarly: {
+    ending.CutoffsPurgedEarly: {
         "test_a_cutoff_outlives_a_purge",
         "test_a_purge_takes_the_dead",
     },
-    sabotage.ShardsShareAFeed: {
+    feed.ShardsShareAFeed: {
         "test_each_shard_has_its_own_feed",
     },
-    sabotage.FeedBeginsSomewhere: {
+    feed.FeedBeginsSomewhere: {
         "test_an_unused_feed_begins_at_nothing",
     },
-    sabotage.IdsCounted: {
+    feed.IdsCounted: {
         "test_ids_follow_the_clock",
     },
-    sabotage.LossyFeed: {
+    feed.LossyFeed: {
         "test_a_cursor_misses_nothing_written_at_once",
         "test_events_are_read_as_appended",
         "test_readers_are_independent",
         "test_tags_chain_the_entries",
     },
-    sabotage.ReorderingFeed: {
+    feed.ReorderingFeed: {
         "test_a_feed_is_read_in_pages",
         "test_events_are_read_as_appended",
         "test_tags_chain_the_entries",
     },
-    sabotage.LateCommit: {
+    feed.LateCommit: {
         "test_events_are_read_as_appended",
     },
-    sabotage.HeadBesideThePage: {
+    feed.HeadBesideThePage: {
         "test_a_cursor_misses_nothing_written_at_once",
     },
-    sabotage.TagsUnchained: {
+    feed.TagsUnchained: {
         "test_the_head_survives_a_purge",
         "test_tags_chain_the_entries",
         "test_another_process_reads_the_same_feed",
     },
-    sabotage.TagsCounted: {
+    feed.TagsCounted: {
         "test_tags_cannot_be_guessed",
     },
-    sabotage.FeedFollowsTheClock: {
+    feed.FeedFollowsTheClock: {
         "test_ids_rise_although_the_clock_falls",
         "test_ids_are_not_used_again",
     },
-    sabotage.IdsRestart: {
+    feed.IdsRestart: {
         "test_ids_are_not_used_again",
         "test_the_head_survives_a_purge",
     },
-    sabotage.LimitIgnored: {
+    feed.LimitIgnored: {
         "test_a_feed_is_read_in_pages",
     },
-    sabotage.AfterIncluded: {
+    feed.AfterIncluded: {
         "test_a_read_begins_behind_a_position",
         "test_ids_rise_although_the_clock_falls",
         "test_a_subject_without_sessions_gets_a_cutoff",
     },
-    sabotage.EntriesDieYoung: {
+    feed.EntriesDieYoung: {
         "test_an_entry_outlives_every_token",
     },
-    sabotage.LongestTokenLowered: {
+    feed.LongestTokenLowered: {
         "test_the_longest_token_only_grows",
     },
-    sabotage.LongestTokenFixed: {
+    feed.LongestTokenFixed: {
         "test_a_longer_token_elsewhere_counts_here",
     },
-    sabotage.KeysForgotten: {
+    feed.KeysForgotten: {
         "test_revoked_keys_are_never_forgotten",
     },
-    sabotage.NothingPurged: {
+    feed.NothingPurged: {
         "test_a_purge_reckons_with_idle_and_absolute_life",
         "test_a_purge_takes_expired_entries_only",
         "test_a_purge_takes_the_dead",
         "test_a_replace_never_resurrects_the_purged",
     },
-    sabotage.PlacementRotated: {
+    feed.PlacementRotated: {
         "test_many_open_at_once",
         "test_opening_again_changes_nothing",
         "test_the_placement_key_is_never_rotated",
     },
-    sabotage.DeafReader: {
+    feed.DeafReader: {
         "test_an_append_before_the_wait_is_not_missed",
         "test_an_append_wakes_a_waiting_reader",
     },
-    sabotage.SleepyReader: {
+    feed.SleepyReader: {
         "test_a_wait_ends_with_its_timeout",
     },
-    sabotage.ShortSightedReader: {
+    feed.ShortSightedReader: {
         "test_a_reader_reads_what_the_store_reads",
     },
-    sabotage.ForgetfulReader: {
+    feed.ForgetfulReader: {
         "test_an_append_before_the_wait_is_not_missed",
     },
-    sabotage.StubbornReader: {
+    feed.StubbornReader: {
         "test_closing_releases_a_waiting_reader",
     },
-    sabotage.DataOutlivesItsSession: {
+    records.DataOutlivesItsSession: {
         "test_guests_have_data",
         "test_data_goes_with_its_session",
     },
-    sabotage.DataOverwritten: {
+    records.DataOverwritten: {
         "test_data_is_compared_and_swapped",
         "test_documents_are_compared_and_swapped",
         "test_one_document_of_many_put_at_once",
         "test_one_put_of_data_at_once",
     },
-    sabotage.DataWithoutASession: {
+    records.DataWithoutASession: {
         "test_data_needs_a_live_session",
         "test_data_goes_with_its_session",
     },
-    sabotage.DataGoesWithARotation: {
+    records.DataGoesWithARotation: {
         "test_data_belongs_to_one_session",
     },
-    sabotage.DataAsText: {
+    records.DataAsText: {
         "test_data_keeps_every_byte",
     },
-    sabotage.DocumentsShareAName: {
+    records.DocumentsShareAName: {
         "test_documents_are_named",
     },
-    sabotage.TrailBackwards: {
+    records.TrailBackwards: {
         "test_the_trail_is_read_as_written",
     },
-    sabotage.FilterAfterLimit: {
+    records.FilterAfterLimit: {
         "test_the_trail_is_read_in_pages",
     },
-    sabotage.EmptyFilterIgnored: {
+    records.EmptyFilterIgnored: {
         "test_lines_without_a_subject_can_be_asked_for",
     },
-    sabotage.TrailPurged: {
+    records.TrailPurged: {
         "test_the_trail_survives_a_purge",
     },
-    sabotage.ClosedOnce: {
+    records.ClosedOnce: {
         "test_closing_twice_is_closing",
         "test_documents_are_shared",
     },
 }
 """Each sabotaged store, and tests that must fail for it (others may, too)."""
+
+EVERYDAY = {
+    "test_a_created_session_is_read_back",
+    "test_a_delete_may_be_retried",
+    "test_a_full_subject_is_refused",
+    "test_a_purge_takes_expired_entries_only",
+    "test_a_replace_never_creates",
+    "test_a_subjects_sessions_all_end",
+    "test_an_absent_sid_is_revoked_all_the_same",
+    "test_data_is_compared_and_swapped",
+}
+"""Tried on each as well: most faults survive everyday use, or they would not get as far as users."""
 
 
 @pytest.mark.parametrize("store", CAUGHT_BY, ids=lambda store: store.__name__)
@@ -310,8 +322,9 @@ async def test_a_sabotaged_store_is_caught(store, monkeypatch):
     """Each fault fails the tests of the promises it breaks."""
     monkeypatch.setattr(bench, "PATIENCE_SECONDS", 0.5)  # deaf readers are waited for in vain
     expected = CAUGHT_BY[store]
-    failures = await run_contract(lambda clock: store(clock=clock), tests=sorted(expected))
-    assert set(failures) == expected
+    tests = sorted(expected | EVERYDAY)
+    failures = await run_contract(lambda clock: store(clock=clock), tests=tests)
+    assert expected - set(failures) == set()
 
 
 async def test_the_store_beneath_keeps_the_contract():
@@ -322,7 +335,7 @@ async def test_the_store_beneath_keeps_the_contract():
 
 def test_each_sabotaged_store_is_tried():
     """The table names every sabotaged store there is."""
-    assert set(CAUGHT_BY) == set(sabotage.SABOTAGED)
+    assert set(CAUGHT_BY) == set(SABOTAGED)
 
 
 def test_each_contract_test_catches_something():

@@ -30,6 +30,16 @@ async def two_engines(kind: str, tmp_path, **settings) -> AsyncIterator[list[Asy
         yield [one, two]
 
 
+ENDS = {
+    "logout": lambda auth, _, bearer: auth.logout(bearer),
+    # Another session changes the password and stays.
+    "password_change": lambda auth, subject, _: auth.revoke_all(
+        subject, keep=secrets.token_urlsafe(16)[:21] + "A", reason="password_changed"
+    ),
+    "revoke_all": lambda auth, subject, _: auth.revoke_all(subject),
+}
+
+
 async def refreshed(auth: AsyncSojourn, handle: str, given: list[SignedIn]) -> None:
     try:
         given.append(await auth.refresh(Incoming(), refresh_token=handle))
@@ -66,7 +76,7 @@ async def in_any_order(*actions) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-@pytest.mark.parametrize("race", ["logout", "password_change", "revoke_all"])
+@pytest.mark.parametrize("race", sorted(ENDS))
 async def test_refresh_races_an_end(race, kind, tmp_path):
     """After an acknowledged end nothing that a racing refresh handed out is alive."""
     survivors = wins = 0
@@ -77,14 +87,8 @@ async def test_refresh_races_an_end(race, kind, tmp_path):
             first = await one.login(Incoming(), subject, transport="bearer")
             given = [first]
             bearer = Incoming(authorization=f"Bearer {first.access_token}")
-            end = {
-                "logout": lambda: two.logout(bearer),
-                "password_change": lambda: two.revoke_all(
-                    subject, keep=secrets.token_urlsafe(16)[:21] + "A", reason="password_changed"
-                ),
-                "revoke_all": lambda: two.revoke_all(subject),
-            }[race]
-            await in_any_order(refreshed(one, first.refresh_token, given), end())
+            end = ENDS[race](two, subject, bearer)
+            await in_any_order(refreshed(one, first.refresh_token, given), end)
             wins += len(given) > 1
             survivors += await alive(engines, given)
     print(f"E2 {race} on {kind}: {wins} of {ROUNDS} refreshes won, {survivors} survivors")

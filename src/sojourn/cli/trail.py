@@ -50,18 +50,16 @@ class Trail:
     async def end(self) -> int:
         """Find the number of the last line; 0 where there is none."""
         low, high = 0, 1
-        while (found := await self._read(high - 1, limit=1)) != []:
+        while found := await self._read(high - 1, limit=1):
             low = found[0].number
             high = low * 2
-        # The last line is `low` or lies between `low` and `high`.
-        while high - low > 1:
+        while high - low > 1:  # line `low` is there (or 0), none from `high` on
             middle = (low + high) // 2
-            found = await self._read(middle, limit=1)
-            if found:
+            if found := await self._read(middle - 1, limit=1):
                 low = found[0].number
             else:
                 high = middle
-        return high if await self._read(high - 1, limit=1) else low
+        return low
 
     async def _read(self, after: int, *, limit: int) -> list[AuditLine]:
         return list(

@@ -14,7 +14,7 @@ import msgspec
 from sojourn.errors import InvalidInput, InvalidToken
 from sojourn.jose import base64url, strict_json
 from sojourn.jose.algorithms import ALL, Algorithm, is_algorithm
-from sojourn.jose.jwk import MAX_KID_CHARACTERS
+from sojourn.jose.key_use import MAX_KID_CHARACTERS
 from sojourn.jose.malformed import MalformedError
 
 if TYPE_CHECKING:

@@ -7,15 +7,11 @@ sections 2.1 and 3.1), so a token cannot choose how its signature is checked.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-    Ed25519PrivateKey,
-    Ed25519PublicKey,
-)
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -26,51 +22,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sojourn.errors import InvalidKey
-from sojourn.jose import jwk as jwk_format, primitives
-from sojourn.jose.algorithms import ALGORITHMS, Algorithm, Spec, is_algorithm
-from sojourn.jose.strength import RSA_EXPONENT, check_ed25519, check_rsa, check_secret
+from sojourn.jose import jwk as jwk_format, key_use, primitives
+from sojourn.jose.algorithms import ALGORITHMS, Algorithm
+from sojourn.jose.material import check_key, load_pem, spec_of
+from sojourn.jose.strength import RSA_EXPONENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sojourn.jose.primitives import PrivateKey, PublicKey
 
-MAX_PEM_BYTES = 16 * 1024
-GENERATED_RSA_BITS = 2048
-
-
-def _spec(alg: object) -> Spec:
-    if not is_algorithm(alg):
-        raise InvalidKey("this algorithm is not known; take one of sojourn.jose.Algorithm")
-    return ALGORITHMS[alg]
-
-
-def _check(key: PublicKey | bytes, spec: Spec) -> None:
-    """Refuse a key that is too weak, or of another type or curve than its algorithm's."""
-    match key:
-        case bytes() if spec.kty == "oct":
-            check_secret(key, min_bytes=spec.hash.digest_size)
-        case RSAPublicKey() if spec.kty == "RSA":
-            numbers = key.public_numbers()
-            check_rsa(numbers.n, numbers.e)
-        case Ed25519PublicKey() if spec.kty == "OKP":
-            check_ed25519(key.public_bytes_raw())
-        case ec.EllipticCurvePublicKey() if spec.curve and key.curve.name == spec.curve.curve.name:
-            pass  # a point off the curve cannot be loaded
-        case _:
-            raise InvalidKey("the key is of another type or curve than its algorithm asks for")
-
-
-def _load_pem(load: Callable[[bytes], object], pem: bytes) -> Any:
-    if not isinstance(pem, bytes) or len(pem) > MAX_PEM_BYTES:
-        raise InvalidKey(f"a PEM key is bytes, at most {MAX_PEM_BYTES} of them")
-    try:
-        return load(pem)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise InvalidKey(
-            "this is no PEM key of the kind asked for (private for signing, public for "
-            "verifying), or its password is missing, wrong or needless"
-        ) from None
+GENERATED_RSA_BITS: Final = 2048
 
 
 class VerifyingKey:
@@ -84,14 +46,14 @@ class VerifyingKey:
 
     def __init__(self, key: PublicKey | bytes, *, alg: Algorithm, kid: str | None = None) -> None:
         """Check and prepare; use the class methods instead."""
-        spec = _spec(alg)
-        _check(key, spec)
-        self._key = key
-        self.check = primitives.verifier(key, spec)
-        self.alg: Algorithm = alg
+        spec = spec_of(alg)
+        check_key(key, spec)
+        self._key: Final = key
+        self.check: Final = primitives.verifier(key, spec)
+        self.alg: Final[Algorithm] = alg
         if kid is None:
             kid = jwk_format.thumbprint(jwk_format.public_members(key, spec))
-        self.kid = jwk_format.checked_kid(kid)
+        self.kid: Final = key_use.checked_kid(kid)
 
     @classmethod
     def from_pem(cls, pem: bytes, *, alg: Algorithm, kid: str | None = None) -> VerifyingKey:
@@ -105,7 +67,7 @@ class VerifyingKey:
         Raises:
             InvalidKey: It is malformed, private, weak, or not for this algorithm.
         """
-        return cls(_load_pem(load_pem_public_key, pem), alg=alg, kid=kid)
+        return cls(load_pem(load_pem_public_key, pem), alg=alg, kid=kid)
 
     @classmethod
     def from_jwk(
@@ -120,10 +82,10 @@ class VerifyingKey:
         Raises:
             InvalidKey: It is malformed, private, weak, or not for verifying by this algorithm.
         """
-        members = jwk_format.members(jwk)
-        own = jwk_format.algorithm_of(members, alg, operation="verify")
+        members = key_use.members(jwk)
+        own = key_use.algorithm_of(members, alg, operation="verify")
         key = jwk_format.public_key(members, ALGORITHMS[own])
-        return cls(key, alg=own, kid=jwk_format.kid_of(members))
+        return cls(key, alg=own, kid=key_use.kid_of(members))
 
     @property
     def is_public(self) -> bool:
@@ -176,13 +138,13 @@ class SigningKey:
 
     def __init__(self, key: PrivateKey | bytes, *, alg: Algorithm, kid: str | None = None) -> None:
         """Check and prepare; use the class methods instead."""
-        spec = _spec(alg)
+        spec = spec_of(alg)
         public = key if isinstance(key, bytes) else key.public_key()
-        self.verifying = VerifyingKey(public, alg=alg, kid=kid)
-        self._key = key
-        self._sign = primitives.signer(key, spec)
-        self.alg: Algorithm = alg
-        self.kid = self.verifying.kid
+        self.verifying: Final = VerifyingKey(public, alg=alg, kid=kid)
+        self._key: Final = key
+        self._sign: Final = primitives.signer(key, spec)
+        self.alg: Final[Algorithm] = alg
+        self.kid: Final = self.verifying.kid
 
     @classmethod
     def generate(cls, alg: Algorithm, *, kid: str | None = None) -> SigningKey:
@@ -195,7 +157,7 @@ class SigningKey:
         Raises:
             InvalidKey: The algorithm is not known.
         """
-        spec = _spec(alg)
+        spec = spec_of(alg)
         key: PrivateKey | bytes
         if spec.curve is not None:
             key = ec.generate_private_key(spec.curve.curve)
@@ -222,7 +184,7 @@ class SigningKey:
         Raises:
             InvalidKey: It is malformed, weak, not for this algorithm, or the password is wrong.
         """
-        key = _load_pem(lambda data: load_pem_private_key(data, password), pem)
+        key = load_pem(lambda data: load_pem_private_key(data, password), pem)
         if not isinstance(key, ec.EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey):
             raise InvalidKey("the key is of another type than its algorithm asks for")
         return cls(key, alg=alg, kid=kid)
@@ -240,10 +202,10 @@ class SigningKey:
         Raises:
             InvalidKey: It is malformed, not private, weak, or not for signing by this algorithm.
         """
-        members = jwk_format.members(jwk)
-        own = jwk_format.algorithm_of(members, alg, operation="sign")
+        members = key_use.members(jwk)
+        own = key_use.algorithm_of(members, alg, operation="sign")
         key = jwk_format.private_key(members, ALGORITHMS[own])
-        return cls(key, alg=own, kid=jwk_format.kid_of(members))
+        return cls(key, alg=own, kid=key_use.kid_of(members))
 
     @classmethod
     def from_secret(

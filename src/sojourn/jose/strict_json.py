@@ -55,7 +55,7 @@ def judge(value: object, depth: int = 0) -> None:
     """Refuse what both parsers let pass, at every place it can stand.
 
     Args:
-        value: Something parsed: dict, list, str, int, float, bool or None.
+        value: Something parsed: dict, list, tuple, str, int, float, bool or None.
         depth: How many arrays and objects stand around it.
 
     Raises:
@@ -72,7 +72,7 @@ def judge(value: object, depth: int = 0) -> None:
     elif isinstance(value, float):
         if not isfinite(value):
             raise MalformedError("json_not_finite")
-    elif isinstance(value, list | dict):
+    elif isinstance(value, list | tuple | dict):
         if depth == MAX_DEPTH:
             raise MalformedError("json_depth")
         if isinstance(value, dict):

@@ -77,7 +77,9 @@ class AccountPages:
         """List the sessions, this one first; a JWT has none and is told what it can do."""
         principal = await self._auth.current(request)
         if principal.mode == "jwt":
-            return page(request, "devices_jwt")
+            allowed = self._auth.sojourn.settings.allowed_modes
+            listed = [words.name for mode, words in MODES.items() if mode in allowed and mode != "jwt"]
+            return page(request, "devices_jwt", listed_modes=listed)
         now = self._now()
         infos = await self._auth.sojourn.sessions(principal.subject)
         devices = [_shown(info, now=now, current=principal.sid) for info in infos]

@@ -21,7 +21,7 @@ _BROWSERS = (
     ("Firefox/", "Firefox"),
     ("CriOS/", "Chrome"),
     ("Chromium/", "Chromium"),
-    ("HeadlessChrome/", "Chrome without a window"),
+    ("HeadlessChrome/", "Headless Chrome"),
     ("Chrome/", "Chrome"),
 )
 _SYSTEMS = (

@@ -30,17 +30,17 @@ class ModeWords:
 MODES: dict[Mode, ModeWords] = {
     "session": ModeWords(
         "Session",
-        "Kept on the server. Listed under your devices, ended at any time.",
+        "Kept on the server, and ended at any time.",
         "an opaque handle in a cookie; the session itself is kept on the server",
     ),
     "jwt": ModeWords(
         "JWT",
-        "A signed token, nothing kept on the server. Ends by itself.",
+        "A signed token; the server keeps nothing.",
         "a signed token in a cookie; nothing is kept on the server",
     ),
     "hybrid": ModeWords(
         "Hybrid",
-        "A short-lived token, renewed from a session on the server.",
+        "A short token, renewed from a kept session.",
         "a short-lived signed token in a cookie, renewed from a session kept on the server",
     ),
 }
@@ -87,7 +87,8 @@ def instant(seconds: int, *, now: int) -> Instant:
     """
     at = datetime.fromtimestamp(seconds, UTC)
     exact = f"{at.day} {at:%B %Y, %H:%M} UTC"
-    return Instant(at.strftime("%Y-%m-%dT%H:%M:%SZ"), exact, _distance(now - seconds) or exact)
+    words = _distance(now - seconds) or f"{at.day} {at:%b %Y}"
+    return Instant(at.strftime("%Y-%m-%dT%H:%M:%SZ"), exact, words)
 
 
 def _distance(seconds: int) -> str:

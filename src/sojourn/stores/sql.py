@@ -58,9 +58,7 @@ def create(
         if too_many and on_excess == "refuse":
             return Created("limit")
     _end(connection, too_many, "session_limit", now_ms)
-    events = [
-        new_event(Kind.ENDED, sid=oldest.sid, reason="session_limit") for oldest in too_many
-    ]
+    events = [new_event(Kind.ENDED, sid=oldest.sid, reason="session_limit") for oldest in too_many]
     entries = append_events(connection, SHARD, events, now_ms=now_ms)
     connection.execute(
         "INSERT INTO sojourn_sessions (sid, subject, created_at, dies_at, revision, payload) "
@@ -183,9 +181,7 @@ def _live(connection: Connection, subject: str, now_ms: int) -> list[Session]:
     return [decoded(_decode_session, payload) for (payload,) in rows]
 
 
-def _end(
-    connection: Connection, sessions: Sequence[Session], reason: str, now_ms: int
-) -> None:
+def _end(connection: Connection, sessions: Sequence[Session], reason: str, now_ms: int) -> None:
     """Replace sessions by tombstones; their data goes with them (the foreign key cascades)."""
     if not sessions:
         return

@@ -12,13 +12,8 @@ last commits, revocations among them. A crash of the process loses nothing eithe
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Sequence
-from functools import partial
-from sqlite3 import Connection
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from collections.abc import Sequence
 
-from sojourn.errors import ConfigurationError, StoreError
 from sojourn.model import Any_, AuditRecord, Event, Head, OnExcess, Session
 from sojourn.ports import (
     AuditLine,
@@ -33,90 +28,306 @@ from sojourn.ports import (
 )
 from sojourn.stores import sql, sql_feed, sql_records
 from sojourn.stores.memory import system_clock
+from sojourn.stores.migrations import apply_migrations
+from sojourn.stores.sqlite_database import Database
 from sojourn.stores.sqlite_feed import SqliteFeed
-from sojourn.stores.sqlite_file import SqliteFile, attach, detach
-from sojourn.stores.sqlite_writer import Job
 
-P = ParamSpec("P")
-T = TypeVar("T")
+__all__ = ["AsyncSqliteStore", "Database", "SqliteFeed", "SqliteStore", "apply_migrations"]
 
 
-class Database:
-    """A SQLite file with this process's readers and its one writer.
-
-    Functions handed to `read` and `write` take a connection first. In `write` they run within a
-    transaction (and a savepoint of their own); they neither begin nor commit, and may be run again
-    if a commit did not come about. They fetch all rows.
+class SqliteStore:
+    """A `Store` in a SQLite file.
 
     Args:
-        path: The file; it and its directory are made for their owner only where missing.
+        path: The file; made for its owner only where it is missing.
+        clock: The store's clock.
         durable: Whether a commit waits for the disk.
     """
 
-    def __init__(self, path: str, *, durable: bool = True) -> None:
+    def __init__(self, path: str, *, clock: Clock = system_clock, durable: bool = True) -> None:
         """Open nothing yet."""
-        if path in {"", ":memory:"}:
-            raise ConfigurationError(
-                f"a SQLite store needs a file, not {path!r}: each connection would have a database "
-                "of its own; use memory:// for a store of the process"
-            )
-        self.path = path
-        self._durable = durable
-        self._file: SqliteFile | None = None
+        self.database = Database(path, durable=durable)
+        self._clock = clock
 
-    @property
-    def file(self) -> SqliteFile:
-        """What is open.
-
-        Raises:
-            StoreError: Nothing is.
-        """
-        file = self._file
-        if file is None:
-            raise StoreError(f"the database {self.path} is not open; call open() first")
-        return file
-
-    def open(self) -> None:
-        """Create the file where it is missing, and take part in the process's use of it. Idempotent.
-
-        Raises:
-            StoreError: The file cannot be created.
-        """
-        with _opening:
-            if self._file is None:
-                self._file = attach(self.path, durable=self._durable)
+    def open(self, *, longest_token_ms: int) -> StoreInfo:
+        """See `Store.open`."""
+        self.database.open()
+        return self.database.write(sql_records.open_store, longest_token_ms=longest_token_ms)
 
     def close(self) -> None:
-        """Finish what was asked; close connections that nobody else in the process uses. Idempotent."""
-        with _opening:
-            file, self._file = self._file, None
-            if file is not None:
-                detach(file)
+        """See `Store.close`."""
+        self.database.close()
 
-    def read(
+    def feed(self) -> SqliteFeed:
+        """See `Store.feed`."""
+        return SqliteFeed(self.database.file)
+
+    def purge(self) -> int:
+        """See `Store.purge`; other writes come in between."""
+        removed = 0
+        while some := self.database.write(sql_records.purge_some, self._clock):
+            removed += some
+        return removed
+
+    def head(self, shard: int) -> Head:
+        """See `Store.head`."""
+        return self.database.read(sql_feed.head, shard)
+
+    def create(
         self,
-        query: Callable[Concatenate[Connection, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Run a query here and now; it sees every commit acknowledged before.
+        session: Session,
+        *,
+        limit: int | None,
+        on_excess: OnExcess,
+        audit: Sequence[AuditRecord] = (),
+    ) -> Created:
+        """See `Store.create`."""
+        return self.database.write(
+            sql.create, self._clock, session, limit=limit, on_excess=on_excess, audit=audit
+        )
 
-        Raises:
-            StoreError: SQLite failed.
-        """
-        return self.file.read(query, *args, **kwargs)
+    def get(self, sid: str) -> Found:
+        """See `Store.get`."""
+        return self.database.read(sql.get, self._clock, sid)
 
-    def write(
+    def replace(
         self,
-        change: Callable[Concatenate[Connection, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Make a change, and block until it is committed.
+        session: Session,
+        *,
+        expected_revision: int,
+        event: Event | None = None,
+        audit: Sequence[AuditRecord] = (),
+    ) -> Written | None:
+        """See `Store.replace`."""
+        return self.database.write(
+            sql.replace,
+            self._clock,
+            session,
+            expected_revision=expected_revision,
+            event=event,
+            audit=audit,
+        )
 
-        Raises:
-            StoreError: It was not committed.
-        """
-        job = Job(partial(change, *args, **kwargs))
-        self.file.writer.submit(job)
-        return cast("T", job.wait())
+    def delete(
+        self,
+        sid: str,
+        *,
+        subject: str | Any_,
+        reason: str,
+        audit: Sequence[AuditRecord] = (),
+    ) -> Deleted:
+        """See `Store.delete`."""
+        return self.database.write(
+            sql.delete, self._clock, sid, subject=subject, reason=reason, audit=audit
+        )
+
+    def delete_subject(
+        self,
+        subject: str,
+        *,
+        keep: str | None,
+        reason: str,
+        audit: Sequence[AuditRecord] = (),
+    ) -> Deleted:
+        """See `Store.delete_subject`."""
+        return self.database.write(
+            sql.delete_subject, self._clock, subject, keep=keep, reason=reason, audit=audit
+        )
+
+    def list(self, subject: str) -> Sequence[Session]:
+        """See `Store.list`."""
+        return self.database.read(sql.list_sessions, self._clock, subject)
+
+    def append(
+        self, shard: int, events: Sequence[Event], *, audit: Sequence[AuditRecord] = ()
+    ) -> Written:
+        """See `Store.append`."""
+        return self.database.write(sql_feed.append, self._clock, shard, events, audit=audit)
+
+    def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
+        """See `Store.read`."""
+        return self.database.read(sql_feed.read, shard, after=after, limit=limit)
+
+    def get_data(self, sid: str) -> Versioned | None:
+        """See `Store.get_data`."""
+        return self.database.read(sql_records.get_data, sid)
+
+    def put_data(self, sid: str, payload: bytes, *, expected_version: int) -> bool:
+        """See `Store.put_data`."""
+        return self.database.write(
+            sql_records.put_data, self._clock, sid, payload, expected_version=expected_version
+        )
+
+    def get_document(self, name: str) -> Versioned | None:
+        """See `Store.get_document`."""
+        return self.database.read(sql_records.get_document, name)
+
+    def put_document(self, name: str, payload: bytes, *, expected_version: int) -> bool:
+        """See `Store.put_document`."""
+        return self.database.write(
+            sql_records.put_document, name, payload, expected_version=expected_version
+        )
+
+    def read_audit(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        subject: str | None = None,
+        sid: str | None = None,
+    ) -> Sequence[AuditLine]:
+        """See `Store.read_audit`."""
+        return self.database.read(
+            sql_records.read_audit, after=after, limit=limit, subject=subject, sid=sid
+        )
+
+
+class AsyncSqliteStore:
+    """An `AsyncStore` in a SQLite file.
+
+    Args:
+        path: The file; made for its owner only where it is missing.
+        clock: The store's clock.
+        durable: Whether a commit waits for the disk.
+    """
+
+    def __init__(self, path: str, *, clock: Clock = system_clock, durable: bool = True) -> None:
+        """Open nothing yet."""
+        self.database = Database(path, durable=durable)
+        self._clock = clock
+
+    async def open(self, *, longest_token_ms: int) -> StoreInfo:
+        """See `Store.open`."""
+        await asyncio.to_thread(self.database.open)
+        return await self.database.write_async(
+            sql_records.open_store, longest_token_ms=longest_token_ms
+        )
+
+    async def close(self) -> None:
+        """See `Store.close`; a thread waits for the writer, the loop goes on."""
+        await asyncio.to_thread(self.database.close)
+
+    def feed(self) -> SqliteFeed:
+        """See `Store.feed`."""
+        return SqliteFeed(self.database.file)
+
+    async def purge(self) -> int:
+        """See `Store.purge`; other writes come in between."""
+        removed = 0
+        while some := await self.database.write_async(sql_records.purge_some, self._clock):
+            removed += some
+        return removed
+
+    async def head(self, shard: int) -> Head:
+        """See `Store.head`."""
+        return self.database.read(sql_feed.head, shard)
+
+    async def create(
+        self,
+        session: Session,
+        *,
+        limit: int | None,
+        on_excess: OnExcess,
+        audit: Sequence[AuditRecord] = (),
+    ) -> Created:
+        """See `Store.create`."""
+        return await self.database.write_async(
+            sql.create, self._clock, session, limit=limit, on_excess=on_excess, audit=audit
+        )
+
+    async def get(self, sid: str) -> Found:
+        """See `Store.get`."""
+        return self.database.read(sql.get, self._clock, sid)
+
+    async def replace(
+        self,
+        session: Session,
+        *,
+        expected_revision: int,
+        event: Event | None = None,
+        audit: Sequence[AuditRecord] = (),
+    ) -> Written | None:
+        """See `Store.replace`."""
+        return await self.database.write_async(
+            sql.replace,
+            self._clock,
+            session,
+            expected_revision=expected_revision,
+            event=event,
+            audit=audit,
+        )
+
+    async def delete(
+        self,
+        sid: str,
+        *,
+        subject: str | Any_,
+        reason: str,
+        audit: Sequence[AuditRecord] = (),
+    ) -> Deleted:
+        """See `Store.delete`."""
+        return await self.database.write_async(
+            sql.delete, self._clock, sid, subject=subject, reason=reason, audit=audit
+        )
+
+    async def delete_subject(
+        self,
+        subject: str,
+        *,
+        keep: str | None,
+        reason: str,
+        audit: Sequence[AuditRecord] = (),
+    ) -> Deleted:
+        """See `Store.delete_subject`."""
+        return await self.database.write_async(
+            sql.delete_subject, self._clock, subject, keep=keep, reason=reason, audit=audit
+        )
+
+    async def list(self, subject: str) -> Sequence[Session]:
+        """See `Store.list`."""
+        return self.database.read(sql.list_sessions, self._clock, subject)
+
+    async def append(
+        self, shard: int, events: Sequence[Event], *, audit: Sequence[AuditRecord] = ()
+    ) -> Written:
+        """See `Store.append`."""
+        return await self.database.write_async(
+            sql_feed.append, self._clock, shard, events, audit=audit
+        )
+
+    async def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
+        """See `Store.read`."""
+        return self.database.read(sql_feed.read, shard, after=after, limit=limit)
+
+    async def get_data(self, sid: str) -> Versioned | None:
+        """See `Store.get_data`."""
+        return self.database.read(sql_records.get_data, sid)
+
+    async def put_data(self, sid: str, payload: bytes, *, expected_version: int) -> bool:
+        """See `Store.put_data`."""
+        return await self.database.write_async(
+            sql_records.put_data, self._clock, sid, payload, expected_version=expected_version
+        )
+
+    async def get_document(self, name: str) -> Versioned | None:
+        """See `Store.get_document`."""
+        return self.database.read(sql_records.get_document, name)
+
+    async def put_document(self, name: str, payload: bytes, *, expected_version: int) -> bool:
+        """See `Store.put_document`."""
+        return await self.database.write_async(
+            sql_records.put_document, name, payload, expected_version=expected_version
+        )
+
+    async def read_audit(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        subject: str | None = None,
+        sid: str | None = None,
+    ) -> Sequence[AuditLine]:
+        """See `Store.read_audit`."""
+        return self.database.read(
+            sql_records.read_audit, after=after, limit=limit, subject=subject, sid=sid
+        )

@@ -94,12 +94,7 @@ def connect(path: str, *, durable: bool, busy_ms: int) -> sqlite3.Connection:
         cached_statements=256,
     )
     try:
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise StoreError(
-                f"the database {path} cannot use a write-ahead log (its mode stays {mode!r}); "
-                "put it on a local file system"
-            )
+        _use_write_ahead_log(connection, path)
         # Neither is a property of the file: each connection has to say so again.
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -108,6 +103,15 @@ def connect(path: str, *, durable: bool, busy_ms: int) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection, path: str) -> None:
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreError(
+            f"the database {path} cannot use a write-ahead log (its mode stays {mode!r}); "
+            "put it on a local file system"
+        )
 
 
 class Slot:

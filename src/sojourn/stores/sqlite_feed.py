@@ -36,7 +36,7 @@ class SqliteFeed:
         self._file = file
         self._slot = file.new_slot()
         self._woken = threading.Event()
-        self._is_closed = False
+        self._closed = threading.Event()
         with self._slot as connection:
             # The version first: what is committed in between is then noticed, not missed.
             self._seen = connection, _data_version(connection)
@@ -54,14 +54,14 @@ class SqliteFeed:
     def wait(self, timeout_seconds: float) -> None:
         """See `Feed.wait`."""
         deadline = time.monotonic() + timeout_seconds
-        while not self._is_closed:
+        while not self._closed.is_set():
             self._woken.clear()
             try:
                 if self._has_news():
                     return
             except StoreError:
-                if self._is_closed:
-                    return  # by another thread, just now
+                if self._closed.is_set():
+                    return  # closed by another thread, just now
                 raise
             remaining_seconds = deadline - time.monotonic()
             if remaining_seconds <= 0:
@@ -82,7 +82,7 @@ class SqliteFeed:
 
     def close(self) -> None:
         """See `Feed.close`. Idempotent, from any thread."""
-        self._is_closed = True
+        self._closed.set()
         self._woken.set()
         self._file.followers.discard(self._woken)
         self._file.give_up(self._slot)

@@ -207,32 +207,35 @@ os.register_at_fork(
 )
 
 
+def registry_lock() -> threading.Lock:
+    """Give the lock under which files are attached and detached; a fork waits for it, too."""
+    return _registry.lock
+
+
 def attach(path: str, *, durable: bool) -> SqliteFile:
     """Take part in this process's use of a file, creating it where it is missing.
 
-    Where one user wants durable commits, all get them.
+    Where one user wants durable commits, all get them. The registry's lock is held.
 
     Raises:
         StoreError: The file cannot be created.
     """
-    with _registry.lock:
-        real = Path(path).resolve()
-        with _registry.creating:
-            create_file(real)
-        file = _registry.files.get(str(real))
-        if file is None:
-            file = _registry.files[str(real)] = SqliteFile(str(real), durable=durable)
-        file.users += 1
-        if durable and not file.durable:
-            file.durable = True
-            file.close_connections()
-        return file
+    real = Path(path).resolve()
+    with _registry.creating:
+        create_file(real)
+    file = _registry.files.get(str(real))
+    if file is None:
+        file = _registry.files[str(real)] = SqliteFile(str(real), durable=durable)
+    file.users += 1
+    if durable and not file.durable:
+        file.durable = True
+        file.close_connections()
+    return file
 
 
 def detach(file: SqliteFile) -> None:
-    """Take part no longer; the last user's leaving closes the connections."""
-    with _registry.lock:
-        file.users -= 1
-        if file.users == 0:
-            file.shut()
-            del _registry.files[file.path]
+    """Take part no longer; the last user's leaving closes it. The registry's lock is held."""
+    file.users -= 1
+    if file.users == 0:
+        file.shut()
+        del _registry.files[file.path]

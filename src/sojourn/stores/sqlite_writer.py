@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from sojourn.errors import StoreError
 from sojourn.stores.sqlite_connection import WRITE_SECONDS, Slot, is_busy, store_error
@@ -44,17 +44,18 @@ class Job:
         self.deadline = time.monotonic() + WRITE_SECONDS
         self.result: Any = None
         self.error: BaseException | None = None
-        self.future: asyncio.Future[Any] | None = None
-        if loop is None:
-            self._answered = threading.Lock()
-            self._answered.acquire()
-        else:
-            self.future = loop.create_future()
+        self.future = None if loop is None else loop.create_future()
+        self._answered = threading.Lock()
+        self._answered.acquire()
 
     @property
     def is_unwanted(self) -> bool:
         """Whether whoever asked has gone away."""
         return self.future is not None and self.future.cancelled()
+
+    async def wait_async(self) -> Any:
+        """Wait until answered, in the loop given."""
+        return await cast("asyncio.Future[Any]", self.future)
 
     def wait(self) -> Any:
         """Block until answered."""

@@ -23,13 +23,14 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from sojourn.testing.clock import ManualClock
 from sojourn.testing.promises.bench import AnyStore
+from sojourn.testing.promises.creating import CreatePromises
 from sojourn.testing.promises.ending import DeletePromises, DeleteSubjectPromises
 from sojourn.testing.promises.feed import (
-    FollowerPromises,
     PositionPromises,
     ReadPromises,
     RetentionPromises,
 )
+from sojourn.testing.promises.follower import FollowerPromises
 from sojourn.testing.promises.races import RacePromises
 from sojourn.testing.promises.records import (
     AuditPromises,
@@ -37,7 +38,7 @@ from sojourn.testing.promises.records import (
     DocumentPromises,
     UpkeepPromises,
 )
-from sojourn.testing.promises.sessions import CreatePromises, GetPromises, ReplacePromises
+from sojourn.testing.promises.sessions import GetPromises, ReplacePromises
 
 Factory = Callable[[ManualClock], AnyStore | Awaitable[AnyStore]]
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from sojourn.model import ANY, NO_CUTOFF, Cutoff, Entry, Kind, Session, Tombstone
 from sojourn.ports import TOMBSTONE_MS
-from sojourn.testing.promises.bench import (
-    Bench,
-    Suite,
-    a_record,
-    equal,
-    promise,
-    rewritten,
-)
+from sojourn.testing.promises.bench import Bench, Suite, a_record, equal, promise, rewritten
 
 
 class DeletePromises(Suite):

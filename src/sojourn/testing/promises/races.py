@@ -5,14 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from sojourn.model import Entry, Event, Head, Kind, Session
-from sojourn.testing.promises.bench import (
-    Bench,
-    Suite,
-    equal,
-    promise,
-    rewritten,
-    sure,
-)
+from sojourn.testing.promises.bench import Bench, Suite, equal, promise, rewritten, sure
 from sojourn.testing.promises.feed import chained
 
 HOLDERS = 200
