@@ -483,8 +483,8 @@ def main() -> int:
                 process(serve, env, Path(folder) / "server.log", url + "/livez"),
                 process(app, other_env, Path(folder) / "app.log", other_url + "/me"),
             ):
-                email, password = (data / "demo-account").read_text().split(maxsplit=1)
-                has_held = Check(url, other_url, email, password.strip()).run()
+                password = (data / "demo-account").read_text().strip()
+                has_held = Check(url, other_url, "demo@example.com", password).run()
         except Failed as error:
             print(f"FAILED  {error}")
             has_held = False

@@ -11,8 +11,9 @@ import threading
 import time
 from collections import Counter
 
-from sojourn import AsyncSojourn, Incoming, Sojourn
+from sojourn import AsyncSojourn, Incoming, Sojourn, SojournError
 from sojourn.errors import StoreError
+from sojourn.jose import unverified
 from sojourn.ports import OPERATIONS
 from sojourn.stores.memory import MemoryStore
 from sojourn.stores.sqlite import AsyncSqliteStore, SqliteStore
@@ -203,6 +204,10 @@ class Bench:
     async def actions(self, **filters):
         return [record.action for record in await self.trail(**filters)]
 
+    async def head(self):
+        """Read the feed's newest entry."""
+        return await self._inner("head", 0)
+
     async def _inner(self, name, *args, **kwargs):
         await self.core.ready()
         answer = getattr(self.spy.inner, name)(*args, **kwargs)
@@ -301,10 +306,13 @@ class Client:
         return self.cookies.get(self.names.access, "")
 
 
+def claims_of(token):
+    """Read what a token says, unverified."""
+    return unverified.inspect(token).unverified_claims
+
+
 async def refusal_of(awaitable):
     """Give the stable code that a call is refused with."""
-    from sojourn import SojournError
-
     try:
         await awaitable
     except SojournError as error:

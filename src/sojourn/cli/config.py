@@ -119,9 +119,7 @@ def _text(value: object) -> object:
     return "-" if value in {None, "", ()} else value
 
 
-def _doubts(
-    config: ServerConfig, environ: dict[str, str], from_file: dict[str, Any]
-) -> list[str]:
+def _doubts(config: ServerConfig, environ: dict[str, str], from_file: dict[str, Any]) -> list[str]:
     from sojourn.settings import SETTING_NAMES
 
     known = {name.upper() for name in (*OWN, *SETTING_NAMES)} | set(OTHER)

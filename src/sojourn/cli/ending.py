@@ -34,7 +34,15 @@ EXIT_CODES = {
 }
 """By the code of an error's class, or of the nearest class it derives from."""
 
-_OF_THE_EXTRA = {"argon2", "granian", "jinja2", "multipart", "prometheus_client", "rich", "starlette"}
+_OF_THE_EXTRA = {
+    "argon2",
+    "granian",
+    "jinja2",
+    "multipart",
+    "prometheus_client",
+    "rich",
+    "starlette",
+}
 
 
 def exit_code(error: SojournError) -> int:
@@ -64,9 +72,7 @@ def code_of(command: Callable[[], Any], *, is_json: bool) -> int:
             error.show()
         return USAGE
     except SojournError as error:
-        return _failed(
-            error.code, str(error), exit_code(error), is_json=is_json, **_more_of(error)
-        )
+        return _failed(error.code, str(error), exit_code(error), is_json=is_json, **_more_of(error))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _OF_THE_EXTRA:
             raise

@@ -23,7 +23,7 @@ from sojourn.jose import (
     verify as verify_token,
 )
 from sojourn.jose.jws import media_type
-from sojourn.jose.jwt import ACCESS_TOKEN_TYP, MAX_LEEWAY_SECONDS
+from sojourn.jose.expectation import ACCESS_TOKEN_TYP, MAX_LEEWAY_SECONDS
 
 if TYPE_CHECKING:
     from sojourn.jose import Unverified

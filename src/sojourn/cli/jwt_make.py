@@ -25,7 +25,7 @@ from sojourn.jose import (
     jws,
     verify,
 )
-from sojourn.jose.jwt import ACCESS_TOKEN_TYP
+from sojourn.jose.expectation import ACCESS_TOKEN_TYP
 from sojourn.jose.malformed import MalformedError
 from sojourn.jose.strict_json import parse_object
 
@@ -38,7 +38,7 @@ MAX_TTL_SECONDS = 10 * 365 * 86_400
     "sojourn jwt issue --key private.pem --alg ES256 --issuer https://auth.example.com "
     "--subject ada --audience billing",
     "sojourn jwt issue --key private.jwk --issuer me --subject ada --audience me --ttl 60 "
-    "--claims '{\"roles\": [\"admin\"]}'",
+    '--claims \'{"roles": ["admin"]}\'',
     "sojourn jwt issue --secret-file secret --alg HS256 --typ JWT --claims @claims.json",
 )
 @click.option("--key", "key_file", type=FILE, help="A private key: PEM or JWK.")
@@ -165,4 +165,3 @@ def key(
     else:
         value["private"] = made.to_jwk() if is_jwk else private
         output.text(value, private)
-

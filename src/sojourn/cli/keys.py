@@ -87,6 +87,4 @@ def _shown(server: Server) -> list[dict[str, Any]]:
     return [{**shown_key(key), "state": state(key)} for key in ring.keys]
 
 
-keys = click.Group(
-    "keys", commands=[list_keys, rotate], help="Signing keys: list and rotate them."
-)
+keys = click.Group("keys", commands=[list_keys, rotate], help="Signing keys: list and rotate them.")

@@ -76,9 +76,7 @@ class Output:
             for pair in facts.items():
                 self.line(pair)
 
-    def table(
-        self, value: Any, columns: Sequence[str], rows: Iterable[Sequence[object]]
-    ) -> None:
+    def table(self, value: Any, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Give data that is a table: aligned on a terminal, separated by tabs elsewhere."""
         if self.is_json:
             self.document(value)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sojourn.environment import PREFIX, secret_file, secrets_from, settings_from
 from sojourn.errors import ConfigurationError
@@ -39,6 +40,8 @@ class ServerConfig:
 
 
 _OWN = frozenset(f.name for f in fields(ServerConfig)) - {"settings", "secrets", "is_open"}
+_YES = frozenset({"yes", "true", "1", "on"})
+_NO = frozenset({"no", "false", "0", "off"})
 _KNOWN = _OWN | {"open_registration", "secret", "secret_file"} | SETTING_NAMES
 
 
@@ -55,7 +58,7 @@ def load_config(
         ConfigurationError: A value is wrong or unknown, or the file cannot be read.
     """
     environ = os.environ if environ is None else environ
-    from_file = _read_file(environ.get(PREFIX + "CONFIG", ""))
+    from_file = read_config_file(environ.get(PREFIX + "CONFIG", ""))
     given = {k: v for k, v in (overrides or {}).items() if v is not None}
 
     def value(name: str, default: Any) -> Any:
@@ -78,13 +81,13 @@ def load_config(
             "session", "jwt", "hybrid",
         )  # fmt: skip
     settings = settings_from(options, environ=environ)
-    store = str(value("store", "")) or f"sqlite:///{data.resolve() / 'sojourn.db'}"
+    store = str(value("store", "")) or f"sqlite:///{quote(str(data.resolve() / 'sojourn.db'))}"
     return ServerConfig(
         host=host,
         port=port,
         data=data,
         store=store,
-        is_open=str(value("open_registration", "yes")).lower() in {"yes", "true", "1"},
+        is_open=_yes_or_no("open_registration", value("open_registration", "yes")),
         settings=settings,
         secrets=_secrets(environ, from_file, settings, data),
     )
@@ -126,7 +129,19 @@ def _port(value: Any) -> int:
     return port
 
 
-def _read_file(name: str) -> dict[str, Any]:
+def _yes_or_no(name: str, value: Any) -> bool:
+    text = str(value).lower()
+    if text not in _YES | _NO:
+        raise ConfigurationError(f"{name} is {value!r}; it is yes or no")
+    return text in _YES
+
+
+def read_config_file(name: str) -> dict[str, Any]:
+    """Read the TOML file of settings; empty where none is named.
+
+    Raises:
+        ConfigurationError: It cannot be read, or has a setting that there is not.
+    """
     if not name:
         return {}
     try:

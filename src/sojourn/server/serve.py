@@ -12,7 +12,7 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from sojourn.errors import SojournError
+from sojourn.errors import ConfigurationError, SojournError
 from sojourn.server.config import load_config
 
 if TYPE_CHECKING:
@@ -44,14 +44,21 @@ def find_port(host: str, port: int) -> int:
 
     Raises:
         PortTaken: Another program has it; the message offers a free one.
+        ConfigurationError: The host is no address of this machine.
     """
     try:
         return _bind(host, port)
     except OSError as error:
-        free = _bind(host, 0)
+        try:
+            free = _bind(host, 0)
+        except OSError:
+            raise ConfigurationError(
+                f"host {host!r} cannot be listened on ({error.strerror}); give an address of this "
+                "machine, as 127.0.0.1"
+            ) from error
         raise PortTaken(
             f"port {port} of {host} cannot be used ({error.strerror}); "
-            f"port {free} is free: SOJOURN_PORT={free}"
+            f"port {free} is free: sojourn serve --port {free}, or SOJOURN_PORT={free}"
         ) from error
 
 
@@ -71,6 +78,7 @@ def environment_of(config: ServerConfig) -> dict[str, str]:
         "SOJOURN_PORT": str(config.port),
         "SOJOURN_DATA": str(config.data),
         "SOJOURN_URL": config.settings.url,
+        "SOJOURN_MODE": config.settings.mode,
     }
 
 

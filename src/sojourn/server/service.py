@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sojourn.engine.answers import SignedIn
+from sojourn.engine.login import refuse_cross_site
 from sojourn.errors import InvalidCredentials, Superseded
 from sojourn.messages import Incoming
 from sojourn.model import Mode, Principal, Transport
@@ -77,6 +78,9 @@ class Service:
             Busy: Too many passwords are being hashed.
             SojournError: What `AsyncSojourn.login` raises.
         """
+        # Before the password is looked at: another site's page learns nothing by trying.
+        core = self.sojourn.core
+        refuse_cross_site(core, incoming, transport or core.settings.transport)
         email, password = normal_email(email), normal_password(password)
         await self._throttle.admit(email, self._address(incoming))
         account = self.accounts.by_email(email)

@@ -26,7 +26,7 @@ from sojourn.model import (
     Tombstone,
 )
 from sojourn.ports import Clock, Created, Deleted, Found, Written
-from sojourn.stores.sql_feed import append, append_events, decoded, new_event, next_id, write_audit
+from sojourn.stores.sql_feed import append, append_events, decoded, next_id, write_audit
 
 CHUNK_SESSIONS = 500
 """So many are in memory at once while a subject's sessions are ended."""
@@ -58,7 +58,7 @@ def create(
         if too_many and on_excess == "refuse":
             return Created("limit")
     _end(connection, too_many, "session_limit", now_ms)
-    events = [new_event(Kind.ENDED, sid=oldest.sid, reason="session_limit") for oldest in too_many]
+    events = [Event(kind=Kind.ENDED, sid=oldest.sid, reason="session_limit") for oldest in too_many]
     entries = append_events(connection, SHARD, events, now_ms=now_ms)
     connection.execute(
         "INSERT INTO sojourn_sessions (sid, subject, created_at, dies_at, revision, payload) "
@@ -130,12 +130,13 @@ def delete(
         "SELECT payload FROM sojourn_sessions WHERE sid = ?", (sid,)
     ).fetchall()
     found: list[Session] = [decoded(_decode_session, payload) for (payload,) in rows]
-    ended = [session for session in found if subject in {ANY, session.subject}]
-    _end(connection, ended, reason, clock())
-    owner = None if ended or subject is ANY else str(subject)
-    event = new_event(Kind.ENDED, sid=sid, subject=owner, reason=reason)
+    theirs = [session for session in found if subject in {ANY, session.subject}]
+    now_ms = clock()
+    _end(connection, theirs, reason, now_ms)
+    owner = None if theirs or subject is ANY else str(subject)
+    event = Event(kind=Kind.ENDED, sid=sid, subject=owner, reason=reason)
     written = append(connection, clock, SHARD, (event,), audit=audit)
-    return Deleted(tuple(session.sid for session in ended), written.entries)
+    return Deleted(_alive(theirs, now_ms), written.entries)
 
 
 def delete_subject(
@@ -151,10 +152,10 @@ def delete_subject(
     now_ms = clock()
     position = next_id(connection, SHARD, now_ms=now_ms)
     cutoff = _cutoff(connection, subject).succeeded_by(position, keep=keep)
-    event = new_event(Kind.CUTOFF, subject=subject, floor=cutoff.floor, keep=keep, reason=reason)
+    event = Event(kind=Kind.CUTOFF, subject=subject, floor=cutoff.floor, keep=keep, reason=reason)
     entries = append_events(connection, SHARD, (event,), now_ms=now_ms)
     _store_cutoff(connection, subject, cutoff, entries[0])
-    ended: list[str] = []
+    ended: tuple[str, ...] = ()
     while chunk := connection.execute(
         "SELECT payload FROM sojourn_sessions WHERE subject = ? AND sid IS NOT ? "
         "ORDER BY created_at, sid LIMIT ?",
@@ -162,9 +163,9 @@ def delete_subject(
     ).fetchall():
         sessions: list[Session] = [decoded(_decode_session, payload) for (payload,) in chunk]
         _end(connection, sessions, reason, now_ms)
-        ended += [session.sid for session in sessions]
+        ended += _alive(sessions, now_ms)
     write_audit(connection, audit)
-    return Deleted(tuple(ended), entries)
+    return Deleted(ended, entries)
 
 
 def list_sessions(connection: Connection, clock: Clock, subject: str) -> Sequence[Session]:
@@ -179,6 +180,10 @@ def _live(connection: Connection, subject: str, now_ms: int) -> list[Session]:
         (subject, now_ms),
     ).fetchall()
     return [decoded(_decode_session, payload) for (payload,) in rows]
+
+
+def _alive(sessions: Sequence[Session], now_ms: int) -> tuple[str, ...]:
+    return tuple(session.sid for session in sessions if now_ms < session.dies_at_ms)
 
 
 def _end(connection: Connection, sessions: Sequence[Session], reason: str, now_ms: int) -> None:

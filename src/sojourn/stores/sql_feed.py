@@ -37,11 +37,6 @@ def decoded(decode: Any, payload: bytes) -> Any:
         ) from error
 
 
-def new_event(kind: Kind, **fields: Any) -> Event:
-    """Make an event of the store's own."""
-    return Event(kind=kind, event_id=secrets.token_hex(16), **fields)
-
-
 def head(connection: Connection, shard: int) -> Head:
     """See `Store.head`."""
     rows = connection.execute(

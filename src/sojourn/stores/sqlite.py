@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from sojourn.model import Any_, AuditRecord, Event, Head, OnExcess, Session
 from sojourn.ports import (
@@ -44,7 +45,9 @@ class SqliteStore:
         durable: Whether a commit waits for the disk.
     """
 
-    def __init__(self, path: str, *, clock: Clock = system_clock, durable: bool = True) -> None:
+    def __init__(
+        self, path: str | Path, *, clock: Clock = system_clock, durable: bool = True
+    ) -> None:
         """Open nothing yet."""
         self.database = Database(path, durable=durable)
         self._clock = clock
@@ -191,7 +194,9 @@ class AsyncSqliteStore:
         durable: Whether a commit waits for the disk.
     """
 
-    def __init__(self, path: str, *, clock: Clock = system_clock, durable: bool = True) -> None:
+    def __init__(
+        self, path: str | Path, *, clock: Clock = system_clock, durable: bool = True
+    ) -> None:
         """Open nothing yet."""
         self.database = Database(path, durable=durable)
         self._clock = clock

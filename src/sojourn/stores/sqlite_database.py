@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from sqlite3 import Connection
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
@@ -27,14 +28,14 @@ class Database:
         durable: Whether a commit waits for the disk.
     """
 
-    def __init__(self, path: str, *, durable: bool = True) -> None:
+    def __init__(self, path: str | Path, *, durable: bool = True) -> None:
         """Open nothing yet."""
-        if path in {"", ":memory:"}:
+        if str(path) in {"", ":memory:"}:
             raise ConfigurationError(
-                f"a SQLite store needs a file, not {path!r}: each connection would have a database "
+                f"a SQLite store needs a file, not {str(path)!r}: each connection would have a database "
                 "of its own; use memory:// for a store of the process"
             )
-        self.path = path
+        self.path = str(path)
         self._durable = durable
         self._file: SqliteFile | None = None
 
