@@ -66,6 +66,9 @@ def canonical_subject(subject: Subject) -> str:
             f"a subject is a str, int or UUID, not {type(subject).__name__}; "
             "pass the identifier of your user"
         )
+    if isinstance(subject, int) and abs(subject) >= 10**MAX_SUBJECT_BYTES:
+        # Python itself refuses to spell an int of more than 4,300 digits.
+        raise InvalidInput(f"a subject has 1 to {MAX_SUBJECT_BYTES} bytes of UTF-8")
     text = str(subject)
     if not is_storable(text):
         raise InvalidInput("a subject holds NUL or a lone surrogate; pass plain text")
@@ -119,6 +122,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     user_agent: str = ""
     address: str = ""
 
+    def __repr__(self) -> str:
+        """Show whose it is; the seed is half of every handle, and claims are the subject's own."""
+        return (
+            f"Session(sid={self.sid!r}, subject={self.subject!r}, mode={self.mode!r}, "
+            f"revision={self.revision}, version={self.version})"
+        )
+
     @property
     def dies_at_ms(self) -> int:
         """The instant at which the session ends if nothing touches it."""
@@ -136,6 +146,10 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     chains: dict[Purpose, Chain]
     reason: str
     ended_at_ms: int
+
+    def __repr__(self) -> str:
+        """Show whose it was, without the seed."""
+        return f"Tombstone(sid={self.sid!r}, subject={self.subject!r}, reason={self.reason!r})"
 
 
 class Principal(msgspec.Struct, Generic[ClaimsT], frozen=True, kw_only=True):

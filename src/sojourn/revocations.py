@@ -56,10 +56,10 @@ class View:
                 known = self.changed.get(event.sid or "", (0, 0))[1]
                 self._note(self.changed, event.sid, entry, max(known, event.version))
             case Kind.CUTOFF:
-                known = self.cutoffs.get(event.subject or "", (0, NO_CUTOFF))[1].cutoff
-                if entry.id > known:
-                    cutoff = Cutoff(event.floor, entry.id, event.keep)
-                    self._note(self.cutoffs, event.subject, entry, cutoff)
+                older = self.cutoffs.get(event.subject or "", (0, NO_CUTOFF))[1]
+                cutoff = Cutoff(event.floor, entry.id, event.keep)
+                newest = cutoff if cutoff.cutoff > older.cutoff else older
+                self._note(self.cutoffs, event.subject, entry, newest)
             case Kind.OUTDATED:
                 known = self.outdated.get(event.subject or "", (0, 0))[1]
                 self._note(self.outdated, event.subject, entry, max(known, entry.id))
@@ -72,8 +72,11 @@ class View:
                 assert_never(event.kind)
 
     def _note(self, said: dict[Any, tuple[int, Any]], key: Any, entry: Entry, value: Any) -> None:
-        expires_at_ms = max(entry.expires_at_ms, said.get(key, (0, None))[0])
+        known_until_ms = said.get(key, (-1, None))[0]
+        expires_at_ms = max(entry.expires_at_ms, known_until_ms)
         said[key] = (expires_at_ms, value)
+        if expires_at_ms == known_until_ms:
+            return  # its turn to be forgotten is noted already; a snapshot repeats everything
         self._serial += 1  # unique, so that the heap never compares the maps
         heapq.heappush(self._expiries, (expires_at_ms, self._serial, said, key))
 

@@ -41,7 +41,10 @@ class ServerSecret:
 
     def __init__(self, raw: str) -> None:
         """Derive the id and both keys."""
-        encoded = raw.encode()
+        try:
+            encoded = raw.encode()
+        except UnicodeEncodeError:  # undecodable bytes of an environment variable
+            encoded = b""
         if len(encoded) < MIN_SECRET_BYTES or len(set(encoded)) < 8:  # noqa: PLR2004
             raise ConfigurationError(
                 f"the server secret is shorter than {MIN_SECRET_BYTES} characters or not random; "

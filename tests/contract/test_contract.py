@@ -3,13 +3,12 @@
 import asyncio
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from sojourn.errors import StoreError
 from sojourn.ports import inline
-from sojourn.stores.memory import MemoryFeed, MemoryStore
+from sojourn.stores.memory import MemoryStore
 from sojourn.testing.clock import ManualClock
 from sojourn.testing.contract import CONTRACT_TESTS, StoreContract, run_contract
 from sojourn.testing.promises.bench import Bench, equal, sure
@@ -95,11 +94,3 @@ async def test_a_suite_without_a_store_says_so():
     """The one thing that a subclass must define is named."""
     with pytest.raises(NotImplementedError, match="must define make_store"):
         await StoreContract().keep(Bench.head)
-
-
-def test_a_broken_reader_is_released():
-    """A reader that never returns is left behind in a daemon thread, which ends no test run."""
-    feed = MemoryFeed(MemoryStore())
-    feed.close()
-    feed.wait(60)
-    assert [t for t in threading.enumerate() if not t.daemon] == [threading.main_thread()]

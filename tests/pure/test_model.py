@@ -30,6 +30,8 @@ class TestSubject:
             (0, "0"),
             ("7", "7"),
             ("x" * 255, "x" * 255),
+            ("é" * 127, "é" * 127),
+            (10**254, "1" + "0" * 254),
             ("é😀", "é😀"),
             (
                 UUID("12345678-1234-5678-1234-56781234567A"),
@@ -46,6 +48,8 @@ class TestSubject:
         [
             "",
             "x" * 256,
+            "é" * 128,  # 256 bytes
+            -(10**254),
             "a\x00b",
             "a\ud800b",
             True,
@@ -82,12 +86,12 @@ class TestSubject:
 
     @given(st.text() | st.integers() | st.uuids() | st.floats() | st.binary() | st.none())
     def test_nothing_but_invalid_input_is_raised(self, subject):
-        """Whatever is given: a storable text of 1 to 255 characters, or InvalidInput."""
+        """Whatever is given: a storable text of 1 to 255 bytes, or InvalidInput."""
         try:
             text = canonical_subject(subject)
         except InvalidInput:
             return
-        assert 1 <= len(text) <= 255
+        assert 1 <= len(text.encode()) <= 255
         assert is_storable(text)
 
 

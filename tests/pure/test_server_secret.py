@@ -10,7 +10,7 @@ from sojourn.server_secret import ServerSecret, ServerSecrets, is_equal
     "raw",
     [
         "",
-        "short",
+        "t00-sh0rt",
         RAW_SECRET[:31],
         "a" * 64,
         "abcabcabc" * 8,

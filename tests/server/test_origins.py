@@ -1,10 +1,11 @@
 """Several origins: two applications on one localhost, a page on a trusted origin, a TLS proxy."""
 
-import asyncio
+import re
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx2
 import pytest
@@ -83,36 +84,35 @@ CLIENT = "203.0.113.9"
 
 @contextmanager
 def tls_proxy(port: int, backend_port: int, context: ssl.SSLContext) -> Iterator[None]:
-    """Terminate TLS, append X-Forwarded-For, and pass everything else on over plain http."""
+    """Terminate TLS, append X-Forwarded-For, and pass one request a connection on over plain http."""
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(65_536):
-            writer.write(chunk)
-            await writer.drain()
-        writer.close()
+    def serve(outside: ssl.SSLSocket) -> None:
+        with outside, socket.create_connection(("127.0.0.1", backend_port)) as inside:
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += outside.recv(65_536)
+            head, _, body = request.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            while length and len(body) < int(length[1]):
+                body += outside.recv(65_536)
+            forwarded = f"X-Forwarded-For: 198.51.100.1, {CLIENT}".encode()
+            inside.sendall(head + b"\r\n" + forwarded + b"\r\n\r\n" + body)
+            while chunk := inside.recv(65_536):
+                outside.sendall(chunk)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back_reader, back_writer = await asyncio.open_connection("127.0.0.1", backend_port)
-        head = await reader.readuntil(b"\r\n\r\n")
-        forwarded = b"X-Forwarded-For: 198.51.100.1, " + CLIENT.encode()
-        back_writer.write(head[:-2] + forwarded + b"\r\n\r\n")
-        await asyncio.gather(pump(reader, back_writer), pump(back_reader, writer))
+    def accept(listener: socket.socket) -> None:
+        with suppress(OSError):  # the listener was closed: the test is over
+            while True:
+                serve(context.wrap_socket(listener.accept()[0], server_side=True))
 
-    ready, done = threading.Event(), threading.Event()
-
-    async def run() -> None:
-        async with await asyncio.start_server(serve, "127.0.0.1", port, ssl=context):
-            ready.set()
-            await asyncio.to_thread(done.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    assert ready.wait(10)
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join(10)
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        thread = threading.Thread(target=accept, args=(listener,))
+        thread.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
 
 
 def test_behind_a_tls_terminating_proxy(tmp_path):

@@ -213,7 +213,7 @@ def test_a_huge_form_is_refused(member, path):
         "a" * 9_990 + "@example.com",
         "no address",
         "a@b",
-        "<b>@example.com>",
+        "<b>x</b>",
         "a@@b.cd",
     ],
 )
@@ -234,6 +234,18 @@ def test_html_in_an_address_is_text(visitor, path):
     assert "<script" not in answer.text
     assert "<img src=x" not in answer.text
     assert html.escape(typed).replace("&quot;", "&#34;").replace("&#x27;", "&#39;") in answer.text
+
+
+def test_html_in_an_accepted_address_is_text(server):
+    """An address that the rules take is escaped wherever it is shown."""
+    client = _browser(server)
+    email = f"<b>{secrets.token_hex(6)}@example.com"
+    client.post("/register", data={"email": email, "password": PASSWORD})
+    client.post("/login", data={"email": email, "password": PASSWORD})
+    for path in ("/", "/confirm", "/password"):
+        text = client.get(path).text
+        assert "<b>" not in text
+        assert f"&lt;b&gt;{email[3:]}" in text
 
 
 def test_html_in_a_user_agent_is_text(server):

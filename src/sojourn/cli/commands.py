@@ -26,7 +26,11 @@ class Command(click.Command):
         super().__init__(*args, **attributes)
         self.examples = examples
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
         """Write the examples."""
         with formatter.section("Examples"):
             for example in self.examples:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 from sojourn.cli.commands import command, configured
 from sojourn.cli.files import is_private
 from sojourn.cli.output import Output
-from sojourn.cli.place import Place
+from sojourn.cli.place import Place, check_store
 
 if TYPE_CHECKING:
     from sojourn.server.config import ServerConfig
@@ -54,6 +53,7 @@ def check(output: Output, *, place: Place) -> None:
     environ = place.environ()
     from_file = read_config_file(environ.get(PREFIX + "CONFIG", ""))
     config, weak, secret = _load(place, environ, from_file)
+    check_store(config)
     warnings = [*weak, *_doubts(config, environ, from_file)]
     given = place.given
 
@@ -85,13 +85,12 @@ def _load(
     """Read the configuration, without making the secret that a first start would make."""
     source = _secret_source(environ, from_file)
     if source is None:
-        passing = {**environ, PREFIX + "SECRET": secrets.token_urlsafe(48)}
-        config, weak = place.load(passing)
+        config, weak = place.look()
         kept = config.data / "secret"
         if config.settings.is_development and not kept.exists():
             return config, weak, Secret(is_set=False, id="", source=f"will be {kept}")
         source = str(kept)
-    config, weak = place.load(environ)
+    config, weak = place.load()
     return config, weak, Secret(is_set=True, id=config.secrets.current.id, source=source)
 
 

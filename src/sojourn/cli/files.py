@@ -17,6 +17,7 @@ def write_new(path: Path, text: str, *, mode: int = PRIVATE) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask
         file.write(text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,15 +22,19 @@ from sojourn.jose import (
     inspect as look_into,
     verify as verify_token,
 )
-from sojourn.jose.jws import media_type
 from sojourn.jose.expectation import ACCESS_TOKEN_TYP, MAX_LEEWAY_SECONDS
+from sojourn.jose.jws import media_type
 
 if TYPE_CHECKING:
     from sojourn.jose import Unverified
 
 MAX_READ_BYTES = 64 * 1024
 _INSTANTS = {"iat": "issued", "nbf": "not before", "exp": "expires", "auth_time": "signed in"}
-token_argument = click.argument("token_file", metavar="[FILE]", type=click.File("rb"), default="-")
+STDIN = Path("-")
+token_argument = click.argument(
+    "token_file", metavar="[FILE]", default=STDIN,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+)  # fmt: skip
 
 
 @command(
@@ -40,7 +44,7 @@ token_argument = click.argument("token_file", metavar="[FILE]", type=click.File(
     "sojourn jwt inspect token.txt --json | jq .claims",
 )
 @token_argument
-def inspect(output: Output, *, token_file: IO[bytes]) -> None:
+def inspect(output: Output, *, token_file: Path) -> None:
     """Show what a token says about itself, from a file or stdin. Nothing is verified."""
     token = _read_token(output, token_file)
     seen = look_into(token)
@@ -92,7 +96,7 @@ def _described(seen: Unverified) -> list[str]:
 def verify(
     output: Output,
     *,
-    token_file: IO[bytes],
+    token_file: Path,
     key_file: Path | None,
     secret_file: Path | None,
     algs: tuple[Algorithm, ...],
@@ -130,10 +134,14 @@ def verify(
     output.say("valid")
 
 
-def _read_token(output: Output, file: IO[bytes]) -> str:
-    if file is click.get_binary_stream("stdin") and sys.stdin.isatty():
-        output.say("paste the token, then Enter and Ctrl-D")
-    read = file.read(MAX_READ_BYTES + 1)
+def _read_token(output: Output, file: Path) -> str:
+    if file == STDIN:
+        if sys.stdin.isatty():
+            output.say("paste the token, then Enter and Ctrl-D")
+        read = sys.stdin.buffer.read(MAX_READ_BYTES + 1)
+    else:
+        with file.open("rb") as opened:
+            read = opened.read(MAX_READ_BYTES + 1)
     try:
         token = read.decode("ascii").strip()
     except UnicodeDecodeError:

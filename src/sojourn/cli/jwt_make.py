@@ -161,7 +161,7 @@ def key(
     if out is not None:
         write_new(out, private + "\n")
         output.text({**value, "file": str(out)}, made.kid)
-        output.say(f"the private key of {made.alg} stands in {out}; its kid is above")
+        output.say(f"the private key stands in {out}; whoever reads it can issue tokens")
     else:
         value["private"] = made.to_jwk() if is_jwk else private
         output.text(value, private)

@@ -37,7 +37,7 @@ def chosen_password(*, file: Path | None, generate: bool) -> str:
     if sys.stdin.isatty():
         typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         return typed
-    return _one_line(click.get_binary_stream("stdin").read(MAX_BYTES + 1))
+    return _one_line(sys.stdin.buffer.read(MAX_BYTES + 1))
 
 
 def _one_line(read: bytes) -> str:

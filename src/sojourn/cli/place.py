@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -70,6 +71,14 @@ class Place:
                 raise ConfigurationError(str(error)) from error
         return config, [str(one.message) for one in caught]
 
+    def look(self) -> tuple[ServerConfig, list[str]]:
+        """Read the configuration without making the secret that a first start makes.
+
+        Returns:
+            As `load`, with a secret that is nobody's.
+        """
+        return self.load({**self.environ(), "SOJOURN_SECRET": secrets.token_urlsafe(48)})
+
 
 def with_server(
     place: Place, act: Callable[[Server], Awaitable[T]], *, may_create: bool = False
@@ -87,14 +96,15 @@ def with_server(
         ConfigurationError: The configuration is wrong, or there is no store.
         StoreError: The store cannot be reached.
     """
+    if not may_create:
+        path = database_file(place.look()[0])
+        if path is not None and not path.exists():
+            raise ConfigurationError(
+                f"there is no database {path}; name the folder of the server's with --data or "
+                "SOJOURN_DATA, or make one with: sojourn serve"
+            )
     config, _ = place.load()
-    if may_create:
-        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    elif (path := database_file(config)) is not None and not path.exists():
-        raise ConfigurationError(
-            f"there is no database {path}; name the folder of the server's with --data or "
-            "SOJOURN_DATA, or make one with: sojourn serve"
-        )
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     return run_with_server(config, act)
 
 
@@ -111,6 +121,17 @@ def run_with_server(config: ServerConfig, act: Callable[[Server], Awaitable[T]])
             await server.close()
 
     return asyncio.run(run())
+
+
+def check_store(config: ServerConfig) -> None:
+    """Make sure that the server can keep what it keeps in this kind of store; opens nothing.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    from sojourn.server.app import Server
+
+    Server(config).hasher.close()
 
 
 def database_file(config: ServerConfig) -> Path | None:

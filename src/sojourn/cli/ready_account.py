@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,10 +45,8 @@ async def ensure_ready_account(server: Server) -> ReadyAccount:
     if account is None:
         # Kept before it is used: should this process die in between, the next one goes on.
         password = read_or_make(file, generated_password())
-        try:
+        with suppress(AccountExists):  # another process started just now, with the same file
             await server.service.register(EMAIL, password, roles=ROLES)
-        except AccountExists:
-            pass  # another process started at the same time, with the same file
         return ReadyAccount(email=EMAIL, password=password, file=file)
     password = file.read_text(encoding="utf-8").strip() if file.exists() else ""
     works = await server.hasher.verify(password, account.password_hash)

@@ -26,11 +26,15 @@ COMMANDS = {
 class Root(click.Group):
     """A group whose commands are imported when they are asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Give the names, in the order in which they are met."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
         """Import a command; None where there is no such name."""
         place = COMMANDS.get(cmd_name)
         if place is None:
@@ -61,7 +65,7 @@ class Root(click.Group):
 @click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", prog_name="sojourn", message="%(prog)s %(version)s")
 def root() -> None:
-    """Keep people signed in: the server, and what its operator does.
+    r"""Keep people signed in: the server, and what its operator does.
 
     Settings come from the command line, then SOJOURN_* in the environment, then the TOML file that
     SOJOURN_CONFIG names. Exit codes: 0 ok, 1 the answer is no, 2 wrong usage, 3 configuration,

@@ -12,6 +12,7 @@ import click
 from sojourn.cli.commands import command, configured
 from sojourn.cli.output import Output
 from sojourn.cli.place import Place, run_with_server
+from sojourn.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sojourn.cli.ready_account import ReadyAccount
@@ -59,7 +60,14 @@ def serve(
     if place.config_file is not None:
         os.environ["SOJOURN_CONFIG"] = str(place.config_file)  # the worker reads it again
     _announce(output, config, account)
-    run_server(config)
+    try:
+        run_server(config)
+    except SystemExit as stop:
+        if stop.code:
+            raise ConfigurationError(
+                "the server could not go on; the lines above say why, and sojourn config check "
+                "shows what it runs by"
+            ) from stop
     output.say("stopped")
 
 
@@ -93,7 +101,7 @@ def _announce(output: Output, config: ServerConfig, account: ReadyAccount | None
     }
     if output.is_json:
         output.document(value)
-    output.say(f"Sojourn serves at {settings.url} (mode {settings.mode}, data in {config.data})")
+    output.say(f"Sojourn starts at {settings.url} (mode {settings.mode}, data in {config.data})")
     if account is not None and account.password:
         output.say(f"ready account: {account.email}  password: {account.password}")
         output.say(f"               role admin; kept in {account.file}")

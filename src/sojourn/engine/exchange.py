@@ -13,6 +13,7 @@ from sojourn.engine.answers import SignedIn
 from sojourn.engine.check import check
 from sojourn.engine.draft import access_expiry_ms, first_chains, new_session, with_access_expiry
 from sojourn.engine.grant import grant
+from sojourn.engine.proof import read_live
 from sojourn.errors import (
     Conflict,
     InvalidInput,
@@ -24,11 +25,13 @@ from sojourn.errors import (
 from sojourn.messages import Incoming
 from sojourn.model import AuditRecord, Event, Kind, Mode, Principal, Session
 from sojourn.modes import MODES
+from sojourn.need import Need
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
 
 MAX_ATTEMPTS = 5
+_ASKING = Need(max_lag_seconds=0)
 
 
 async def access_token(core: Core, incoming: Incoming, *, audience: str = "") -> SignedIn[Any]:
@@ -38,13 +41,17 @@ async def access_token(core: Core, incoming: Incoming, *, audience: str = "") ->
         raise InvalidInput(
             f"no access token is issued for audience {audience!r}; add it to audiences"
         )
-    principal = (await check(core, incoming)).require()
-    record = (await core.store.get(principal.sid)).record if principal.mode != "jwt" else None
-    if principal.mode != "jwt" and not isinstance(record, Session):
-        raise Revoked("the session was ended meanwhile; sign in again")
-    session = record if isinstance(record, Session) else _as_session(core, incoming, principal)
-    is_stored = isinstance(record, Session)
-    expires_at_ms = access_expiry_ms(core, session, now_ms=core.clock())
+    checked = await check(core, incoming)
+    principal = checked.require()
+    is_stored = MODES[principal.mode].is_stored
+    if is_stored:
+        session = await read_live(core, principal.sid)
+    else:
+        session = _as_session(core, incoming, principal)
+    # Never beyond the proof presented: a stolen access token must not renew itself for ever.
+    expires_at_ms = min(
+        access_expiry_ms(core, session, now_ms=core.clock()), principal.expires_at * 1000
+    )
     token = await core.keys.access_token(
         core, session, expires_at_ms=expires_at_ms, is_stored=is_stored, audience=audience
     )
@@ -55,7 +62,7 @@ async def access_token(core: Core, incoming: Incoming, *, audience: str = "") ->
         expires_at=session.expires_at_ms // 1000,
         access_token=token,
         expires_in=max(0, (expires_at_ms - core.clock()) // 1000),
-        outgoing=core.browser.no_store(),
+        outgoing=checked.outgoing + core.browser.no_store(),
     )
 
 
@@ -64,14 +71,12 @@ async def move(core: Core, incoming: Incoming, *, mode: Mode) -> SignedIn[Any]:
     if mode not in core.settings.allowed_modes:
         allowed = ", ".join(core.settings.allowed_modes)
         raise UnsupportedInMode(f"mode {mode!r} is not among the allowed ones ({allowed})")
-    principal = (await check(core, incoming)).require()
+    # Asking: within the lag, a revoked token could else become a session of thirty days.
+    principal = (await check(core, incoming, need=_ASKING)).require()
     if principal.mode == "jwt":
         old = _as_session(core, incoming, principal)
     else:
-        record = (await core.store.get(principal.sid)).record
-        if not isinstance(record, Session):
-            raise Revoked("the session was ended meanwhile; sign in again")
-        old = record
+        old = await read_live(core, principal.sid)
     if principal.mode != "jwt" and MODES[mode].is_stored:
         moved = await _move_record(core, incoming, old, mode)
     else:
@@ -135,10 +140,7 @@ async def _move_record(core: Core, incoming: Incoming, old: Session, mode: Mode)
         if written is not None:
             core.picture.note(written.entries)
             return moved
-        record = (await core.store.get(old.sid)).record
-        if not isinstance(record, Session):
-            raise Revoked("the session was ended meanwhile; sign in again")
-        old = record
+        old = await read_live(core, old.sid)
     raise Conflict("the session kept changing during the move; try again")
 
 
@@ -174,6 +176,8 @@ async def _move_to_new(core: Core, incoming: Incoming, old: Session, mode: Mode)
         audit=() if MODES[mode].is_stored else (record,),
     )
     core.picture.note(deleted.entries)
+    if MODES[old.mode].is_stored and not deleted.ended:
+        raise Revoked("the session was ended meanwhile; sign in again")
     return moved
 
 

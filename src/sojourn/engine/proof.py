@@ -76,6 +76,21 @@ async def read_proof(core: Core, text: str, purpose: Purpose) -> Proven:
     return Proven(record, chain, handle.generation, found.now_ms)
 
 
+async def read_live(core: Core, sid: str) -> Session:
+    """Read the session behind a principal that was just recognised, perhaps by a token alone.
+
+    Raises:
+        Revoked: It was ended meanwhile.
+        Expired: Its absolute or idle life is over; the token did not know.
+    """
+    record = (await core.store.get(sid)).record
+    if not isinstance(record, Session):
+        raise Revoked("the session was ended meanwhile; sign in again")
+    if not policy.is_alive(record, now_ms=core.clock()):
+        raise Expired("the session reached the end of its life; sign in again")
+    return record
+
+
 def why_ended(reason: str) -> Refused:
     """Turn the reason of an ended session into what its holder is told."""
     match reason:

@@ -18,7 +18,8 @@ from sojourn.engine.check import check
 from sojourn.engine.draft import new_session, with_access_expiry
 from sojourn.engine.grant import grant
 from sojourn.engine.login import begin, names
-from sojourn.errors import Conflict, InvalidInput, Revoked, Superseded
+from sojourn.engine.proof import read_live
+from sojourn.errors import Conflict, InvalidInput, Superseded
 from sojourn.messages import Incoming
 from sojourn.model import Chain, Event, Kind, Principal, Session
 from sojourn.ports import ATTEMPT_MS
@@ -40,13 +41,14 @@ async def reauthenticate(
         raise InvalidInput("the attempt was begun for another subject than is signed in")
     elif core.clock() - attempt.at_ms > ATTEMPT_MS:
         raise Superseded("the sign-in took longer than 10 minutes; begin again")
+    if attempt.position < principal.position:
+        # What was checked then may have been changed since, with everything signed out.
+        raise Superseded("the attempt was begun before this sign-in; begin again")
     methods = names((*principal.amr, *names(amr, "amr")), "amr")
     if principal.mode == "jwt":
         return await _renew_token(core, incoming, principal, methods, attempt)
     for _ in range(MAX_ATTEMPTS):
-        record = (await core.store.get(principal.sid)).record
-        if not isinstance(record, Session):
-            raise Revoked("the session was ended meanwhile; sign in again")
+        record = await read_live(core, principal.sid)
         renewed = _renewed(core, record, methods, attempt)
         written = await core.store.replace(
             renewed,

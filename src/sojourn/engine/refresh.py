@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
 import msgspec
 
-from sojourn import policy
+from sojourn import handles, policy
 from sojourn.engine.answers import SignedIn
 from sojourn.engine.core import shown_agent
 from sojourn.engine.draft import access_expiry_ms
 from sojourn.engine.grant import grant
 from sojourn.engine.proof import REFRESH_LATE, REFRESH_REUSE, Proven, read_proof, why_ended
-from sojourn.errors import Conflict, CrossSite, Unauthenticated, UnsupportedInMode
+from sojourn.errors import (
+    Conflict,
+    CrossSite,
+    Expired,
+    RefreshLate,
+    RefreshReuse,
+    Refused,
+    Revoked,
+    Unauthenticated,
+    UnsupportedInMode,
+)
 from sojourn.messages import Incoming
 from sojourn.model import AuditRecord, Chain, Purpose, Session, Transport
 from sojourn.policy import Rotation
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
+    from sojourn.handles import Handle
 
 MAX_ATTEMPTS = 5
 
@@ -45,14 +56,24 @@ async def refresh(
 
 async def renew_in_passing(core: Core, incoming: Incoming, text: str) -> SignedIn[Any]:
     """Refresh over cookies within another request: hybrid works without JavaScript."""
-    return await _refresh(core, incoming, text, transport="cookie")
+    return await _refresh(core, incoming, text, transport="cookie", is_in_passing=True)
 
 
 async def _refresh(
-    core: Core, incoming: Incoming, text: str, *, transport: Transport
+    core: Core,
+    incoming: Incoming,
+    text: str,
+    *,
+    transport: Transport,
+    is_in_passing: bool = False,
 ) -> SignedIn[Any]:
     for _ in range(MAX_ATTEMPTS):
-        proven = await read_proof(core, text, Purpose.REFRESH)
+        try:
+            proven = await read_proof(core, text, Purpose.REFRESH)
+        except (Revoked, RefreshReuse, RefreshLate, Expired) as error:
+            if not is_in_passing:  # else each request of a signed-out browser would write a line
+                await _note_refusal(core, incoming, text, error)
+            raise
         decision = policy.judge_generation(
             proven.chain,
             generation=proven.generation,
@@ -61,28 +82,38 @@ async def _refresh(
         )
         match decision:
             case Rotation.ROTATE | Rotation.AHEAD:
-                session = await _rotate(core, incoming, proven)
-                if session is None:
-                    continue  # somebody else was first: decide again
+                session, audit = _rotated(core, incoming, proven)
             case Rotation.SAME:
                 session = proven.session
                 await _note_suspicion(core, incoming, session)
+                return await _granted(core, session, transport)
             case Rotation.LATE:
                 return await _end(core, incoming, proven.session, REFRESH_LATE)
             case Rotation.THEFT:
                 return await _end(core, incoming, proven.session, REFRESH_REUSE)
             case _:  # pragma: no cover - every decision is above
                 assert_never(decision)
-        if session.transport != transport:
-            session = msgspec.structs.replace(session, transport=transport)
-        return await grant(core, session)
+        # Made before it is written: what cannot be handed out must not rotate.
+        signed_in = await _granted(core, session, transport)
+        revision = proven.session.revision
+        if await core.store.replace(session, expected_revision=revision, audit=audit) is not None:
+            return signed_in
+        # Somebody else was first: decide again.
     raise Conflict(
         f"this session was changed by others {MAX_ATTEMPTS} times during one refresh; try again"
     )
 
 
-async def _rotate(core: Core, incoming: Incoming, proven: Proven) -> Session | None:
-    """Write the next generation by compare-and-swap; None where another writer was first."""
+async def _granted(core: Core, session: Session, transport: Transport) -> SignedIn[Any]:
+    if session.transport != transport:
+        session = msgspec.structs.replace(session, transport=transport)
+    return await grant(core, session)
+
+
+def _rotated(
+    core: Core, incoming: Incoming, proven: Proven
+) -> tuple[Session, tuple[AuditRecord, ...]]:
+    """Give the record at its next generation, to be written by compare-and-swap."""
     session = proven.session
     chain = Chain(
         generation=max(proven.chain.generation, proven.generation) + 1,
@@ -107,8 +138,18 @@ async def _rotate(core: Core, incoming: Incoming, proven: Proven) -> Session | N
                 reason=f"generation {proven.chain.generation} to {proven.generation}",
             ),
         )
-    written = await core.store.replace(rotated, expected_revision=session.revision, audit=audit)
-    return rotated if written is not None else None
+    return rotated, audit
+
+
+async def _note_refusal(core: Core, incoming: Incoming, text: str, error: Refused) -> None:
+    """Put on the trail that a handle of an ended session came back; its MAC was good."""
+    sid = cast("Handle", handles.parse(text)).sid
+    record = (await core.store.get(sid)).record
+    subject = record.subject if record else ""
+    audit = core.audit(
+        "refresh_refused", incoming=incoming, subject=subject, sid=sid, reason=error.code
+    )
+    await core.store.append(core.shard_of(subject), (), audit=(audit,))
 
 
 async def _note_suspicion(core: Core, incoming: Incoming, session: Session) -> None:

@@ -5,15 +5,13 @@ RFC 7517 sections 4.2 to 4.5. The key material is read by `jwk`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 from sojourn.errors import InvalidKey
 from sojourn.jose import strict_json
 from sojourn.jose.algorithms import ALGORITHMS, Algorithm, is_algorithm
 from sojourn.jose.malformed import MalformedError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_JWK_BYTES: Final = 32 * 1024
 MAX_KID_CHARACTERS: Final = 128
@@ -31,8 +29,10 @@ def members(jwk: Mapping[str, Any] | bytes) -> Mapping[str, Any]:
     Raises:
         InvalidKey: It is too large, no strict JSON, or no object.
     """
-    if not isinstance(jwk, bytes):
+    if isinstance(jwk, Mapping):
         return jwk
+    if not isinstance(jwk, bytes):
+        raise InvalidKey(f"a JWK is a mapping or bytes, not {type(jwk).__name__}")
     if len(jwk) > MAX_JWK_BYTES:
         raise InvalidKey(f"a JWK has at most {MAX_JWK_BYTES} bytes; this is something else")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sojourn.errors import InvalidKey
@@ -11,7 +12,7 @@ from sojourn.jose.keys import VerifyingKey
 from sojourn.jose.malformed import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 MAX_JWKS_BYTES = 256 * 1024
 MAX_KEYS = 256
@@ -109,7 +110,7 @@ def _entries(jwks: Mapping[str, Any] | bytes) -> list[Any]:
             jwks = strict_json.parse_object(jwks)
         except MalformedError as error:
             raise InvalidKey(f"the key set is not acceptable JSON ({error.reason})") from None
-    entries = jwks.get("keys")
+    entries = jwks.get("keys") if isinstance(jwks, Mapping) else None
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise InvalidKey(f"a key set has a list 'keys' of at most {MAX_KEYS} entries")
     return entries

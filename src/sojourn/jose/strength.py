@@ -122,8 +122,8 @@ def check_secret(secret: bytes, *, min_bytes: int) -> None:
     stripped = secret.removeprefix(b"\xef\xbb\xbf").strip()
     if (
         any(mark in secret for mark in _TEXTS_OF_KEYS)
-        or stripped.startswith((*_SSH_PREFIXES, *_SSH_BINARY))
-        or any(_is_der_key(form) or _is_point(form) for form in (secret, _from_base64(stripped)))
+        or stripped.startswith(_SSH_PREFIXES)
+        or any(_is_binary_key(form) for form in (secret, _from_base64(stripped)))
     ):
         raise InvalidKey(
             "this is a key in PEM, DER, SSH or JWK form, not a secret; give it to from_pem or "
@@ -138,6 +138,10 @@ def _from_base64(text: bytes) -> bytes:
         return a2b_base64(joined + b"=" * (-len(joined) % 4), strict_mode=True)
     except Error:
         return b""
+
+
+def _is_binary_key(data: bytes) -> bool:
+    return data.startswith(_SSH_BINARY) or _is_der_key(data) or _is_point(data)
 
 
 def _is_der_key(data: bytes) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import quote
+
+import msgspec
 
 from sojourn.environment import PREFIX, secret_file, secrets_from, settings_from
 from sojourn.errors import ConfigurationError
@@ -39,10 +41,19 @@ class ServerConfig:
     secrets: ServerSecrets = field(repr=False)
 
 
-_OWN = frozenset(f.name for f in fields(ServerConfig)) - {"settings", "secrets", "is_open"}
 _YES = frozenset({"yes", "true", "1", "on"})
 _NO = frozenset({"no", "false", "0", "off"})
-_KNOWN = _OWN | {"open_registration", "secret", "secret_file"} | SETTING_NAMES
+_SHAPES: dict[str, Any] = {
+    "host": str,
+    "port": int,
+    "data": str,
+    "store": str,
+    "open_registration": bool | str,
+    "secret": object,
+    "secret_file": str,
+    **{name: hint for name, hint in get_type_hints(Settings).items() if name in SETTING_NAMES},
+}
+"""What each setting of the file is; without a look at it, a number would be taken for a name."""
 
 
 def load_config(
@@ -68,7 +79,6 @@ def load_config(
     port = _port(value("port", 8000))
     data = Path(str(value("data", ".sojourn")))
     options = {k: v for k, v in from_file.items() if k in SETTING_NAMES}
-    options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     for name in list(options):
         if PREFIX + name.upper() in environ:
             del options[name]  # the environment wins over the file
@@ -149,7 +159,14 @@ def read_config_file(name: str) -> dict[str, Any]:
             read = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"SOJOURN_CONFIG {name} cannot be read: {error}") from error
-    unknown = sorted(set(read) - _KNOWN)
+    unknown = sorted(set(read) - set(_SHAPES))
     if unknown:
         raise ConfigurationError(f"{name} has unknown settings: {', '.join(unknown)}")
-    return read
+    return {key: _of_shape(key, value, name) for key, value in read.items()}
+
+
+def _of_shape(key: str, value: Any, file: str) -> Any:
+    try:
+        return msgspec.convert(value, _SHAPES[key])
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"{key} in {file} is of the wrong type: {error}") from error
