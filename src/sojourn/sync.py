@@ -95,8 +95,12 @@ class Sojourn(Generic[ClaimsT]):
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if not self._core.is_open:
             # Threads of a fresh process would open the store twice; drive() holds them no longer.
-            with self._core.opening:
-                drive(self._core.ready())
+            try:
+                with self._core.opening:
+                    drive(self._core.ready())
+            except BaseException:
+                coroutine.close()  # it was never begun
+                raise
         return drive(coroutine)
 
     @property

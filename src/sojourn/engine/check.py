@@ -78,7 +78,7 @@ def judge(core: Core, presented: Credentials, *, now_ms: int, max_lag_ms: float)
     if presented.access:
         return _judge_token(core, presented.access, presented.transport, now_ms, max_lag_ms)
     if presented.handle:
-        return _judge_handle(core, presented.handle, now_ms, max_lag_ms)
+        return _judge_handle(core, presented.handle, presented.transport, now_ms, max_lag_ms)
     if presented.is_ambiguous:
         return Nothing(Unauthenticated("a cookie of this application came twice; sign in again"))
     if presented.refresh:
@@ -91,7 +91,9 @@ def _is_current(core: Core, max_lag_ms: float) -> bool:
     return max_lag_ms > 0 and core.picture.lag_ms() <= max_lag_ms
 
 
-def _judge_handle(core: Core, text: str, now_ms: int, max_lag_ms: float) -> Judgement:
+def _judge_handle(
+    core: Core, text: str, transport: Transport, now_ms: int, max_lag_ms: float
+) -> Judgement:
     is_current = _is_current(core, max_lag_ms)
     copy = core.picture.near.entries.get(text)
     if copy is None or not is_current:
@@ -105,7 +107,14 @@ def _judge_handle(core: Core, text: str, now_ms: int, max_lag_ms: float) -> Judg
         core.picture.near.entries.pop(text, None)
         return _ASK
     is_due = policy.is_touch_due(session, now_ms=now_ms)
-    return Known(copy.principal, copy if is_due else None)
+    return Known(_over(copy.principal, transport), copy if is_due else None)
+
+
+def _over(principal: Principal[Any], transport: Transport) -> Principal[Any]:
+    """Give the principal as it came now: what is remembered may have come another way."""
+    if principal.transport == transport:
+        return principal
+    return msgspec.structs.replace(principal, transport=transport)
 
 
 def _judge_token(
@@ -121,7 +130,7 @@ def _judge_token(
         except InvalidToken as error:
             return _ASK if error.reason == "unknown_kid" else Nothing(error)
         except ExpiredToken as error:
-            return Nothing(_over(error.claims.ver))
+            return Nothing(_after_expiry(error.claims.ver))
         principal = core.keys.principal_of(core, claims, transport=transport)
         leeway_ms = core.settings.leeway_seconds * 1000
         remembered = Remembered(claims, principal, claims.exp * 1000 + leeway_ms)
@@ -139,13 +148,10 @@ def _judge_token(
             pass
     if not is_current:
         return _ASK
-    principal = remembered.principal
-    if principal.transport != transport:
-        principal = msgspec.structs.replace(principal, transport=transport)
-    return Known(principal)
+    return Known(_over(remembered.principal, transport))
 
 
-def _over(version: int | None) -> Refused:
+def _after_expiry(version: int | None) -> Refused:
     if version is None:
         return Expired("the access token is over; sign in again")
     return RefreshRequired("the access token is over; refresh")

@@ -205,8 +205,12 @@ class Core:
 
 def shown_agent(incoming: Incoming) -> str:
     """Give the User-Agent as it is kept: bounded, printable."""
-    text = incoming.user_agent[:MAX_AGENT_CHARACTERS]
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return shown_text(incoming.user_agent, MAX_AGENT_CHARACTERS)
+
+
+def shown_text(text: str, limit: int) -> str:
+    """Give what a stranger wrote as it may be kept: bounded, printable."""
+    return "".join(c if c.isprintable() else "?" for c in text[:limit])
 
 
 def _forget_after_fork() -> None:

@@ -80,16 +80,25 @@ class SessionData(MutableMapping[str, Any]):
         for key, value in self._values.items():
             if not isinstance(key, str):
                 raise InvalidInput(f"session data has text keys, not {type(key).__name__}")
+            _encoded(key)
             encoded = _encoded(value)
             if self._loaded.get(key) != encoded:
                 changed[key] = encoded
         return changed
 
+    def mark_saved(self, changes: dict[str, bytes | None]) -> None:
+        """Take note that these were saved: a later save must not undo what others wrote since."""
+        for key, encoded in changes.items():
+            if encoded is None:
+                del self._loaded[key]
+            else:
+                self._loaded[key] = encoded
+
 
 def _encoded(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value, order="deterministic")
-    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise InvalidInput(f"session data holds a value that is not JSON: {error}") from error
 
 
@@ -138,6 +147,7 @@ async def save(core: Core, incoming: Incoming, data: SessionData) -> Outgoing:
         )
         await core.store.replace(touched, expected_revision=data.guest.revision)
     await _merge(core, data.sid, changes)
+    data.mark_saved(changes)
     return outgoing
 
 
@@ -200,6 +210,8 @@ async def carry_over(
 ) -> Outgoing:
     """At a login, take the named keys of the guest over and delete the guest."""
     wanted = set(keys)
+    if core.browser.is_cross_site(incoming):  # who signs in there is not who the cookie is of
+        return NOTHING_TO_SEND
     guest = await _proven_guest(core, core.browser.credentials(incoming).guest)
     if guest is None:
         return NOTHING_TO_SEND

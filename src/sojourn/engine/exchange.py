@@ -13,15 +13,9 @@ from sojourn.engine.answers import SignedIn
 from sojourn.engine.check import check
 from sojourn.engine.draft import access_expiry_ms, first_chains, new_session, with_access_expiry
 from sojourn.engine.grant import grant
+from sojourn.engine.login import note_created
 from sojourn.engine.proof import read_live
-from sojourn.errors import (
-    Conflict,
-    InvalidInput,
-    Revoked,
-    SessionLimit,
-    Superseded,
-    UnsupportedInMode,
-)
+from sojourn.errors import Conflict, InvalidInput, Revoked, UnsupportedInMode
 from sojourn.messages import Incoming
 from sojourn.model import AuditRecord, Event, Kind, Mode, Principal, Session
 from sojourn.modes import MODES
@@ -164,11 +158,7 @@ async def _move_to_new(core: Core, incoming: Incoming, old: Session, mode: Mode)
             on_excess=core.settings.on_excess,
             audit=(record,),
         )
-        core.picture.note(created.entries)
-        if created.outcome == "superseded":
-            raise Superseded("everything of this subject was signed out meanwhile; sign in again")
-        if created.outcome == "limit":
-            raise SessionLimit("there are already as many sessions as allowed; end one first")
+        await note_created(core, incoming, moved, created)
     deleted = await core.store.delete(
         old.sid,
         subject=old.subject,

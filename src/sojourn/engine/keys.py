@@ -46,8 +46,7 @@ class Keys:
         """Know no key yet."""
         self._settings = settings
         self._secrets = secrets
-        self._ring = Ring()
-        self._version = 0
+        self._stored = (Ring(), 0)
         self._signing: dict[str, SigningKey] = {}
         self._verifier: TokenVerifier[AccessClaims] | None = None
         self._loaded_at_ms = 0
@@ -67,7 +66,7 @@ class Keys:
     @property
     def ring(self) -> Ring:
         """The ring as last read."""
-        return self._ring
+        return self._stored[0]
 
     async def load(self, core: Core) -> None:
         """Read the ring, making its first key where there is none."""
@@ -81,12 +80,13 @@ class Keys:
     async def _load(self, core: Core) -> None:
         stored = await core.store.get_document(DOCUMENT)
         self._loaded_at_ms = core.clock()
-        self._version = stored.version if stored else 0
-        self._ring = msgspec.msgpack.decode(stored.payload, type=Ring) if stored else Ring()
-        revoked = core.picture.view.revoked_keys
-        keys = keyring.unseal(
-            [key for key in self._ring.keys if key.kid not in revoked], self._secrets
-        )
+        ring = msgspec.msgpack.decode(stored.payload, type=Ring) if stored else Ring()
+        # A key is revoked in the feed first; a crash before the ring followed must not leave it
+        # in the way of its successor.
+        ring = ring.without(tuple(core.picture.view.revoked_keys))
+        # One value, since threads share it: a ring with another's version would undo a change.
+        self._stored = (ring, stored.version if stored else 0)
+        keys = keyring.unseal(ring.keys, self._secrets)
         self._signing = {key.kid: key for key in keys}
         self._verifier = TokenVerifier(
             KeySet([key.verifying for key in keys]),
@@ -98,7 +98,7 @@ class Keys:
             ),
         )
         self.remembered.entries.clear()
-        if self._ring.next_signs_from_ms(self._settings, now_ms=core.clock()) is not None:
+        if ring.next_signs_from_ms(self._settings, now_ms=core.clock()) is not None:
             await self._add_due(core)
 
     async def reload_for_unknown_kid(self, core: Core) -> bool:
@@ -116,9 +116,9 @@ class Keys:
             now_ms = core.clock()
             if self._is_outdated:
                 await self.load(core)
-            if self._ring.next_signs_from_ms(self._settings, now_ms=now_ms) is not None:
+            if self.ring.next_signs_from_ms(self._settings, now_ms=now_ms) is not None:
                 await self._add_due(core)
-            signer = self._ring.signer(alg=self._settings.signing_algorithm, now_ms=now_ms)
+            signer = self.ring.signer(alg=self._settings.signing_algorithm, now_ms=now_ms)
             if signer is not None and signer.kid in self._signing:
                 return self._signing[signer.kid]
             await self.load(core)
@@ -126,16 +126,19 @@ class Keys:
 
     async def _add_due(self, core: Core) -> None:
         now_ms = core.clock()
-        signs_from_ms = self._ring.next_signs_from_ms(self._settings, now_ms=now_ms)
+        signs_from_ms = self.ring.next_signs_from_ms(self._settings, now_ms=now_ms)
         if signs_from_ms is not None:
             await self.add(core, signs_from_ms=signs_from_ms, by="schedule")
 
     async def add(
         self, core: Core, *, signs_from_ms: int, by: str, revoke: tuple[str, ...] = ()
-    ) -> None:
+    ) -> bool:
         """Publish a new key; with `revoke`, take those and all their tokens back at once.
 
         A revocation is in the feed before the ring changes: a crash in between leaves it in force.
+
+        Returns:
+            False where another process changed the ring first, and no key was added.
         """
         now_ms = core.clock()
         revoked = [Event(kind=Kind.KEY, kid=kid) for kid in revoke]
@@ -149,12 +152,14 @@ class Keys:
             longest_token_ms=core.opened.longest_token_ms,
             nonce=csprng.token_bytes(12),
         )
-        ring = self._ring.without(revoke).with_key(key, now_ms=now_ms)
-        payload = msgspec.msgpack.encode(ring)
-        if await core.store.put_document(DOCUMENT, payload, expected_version=self._version):
+        ring, version = self._stored
+        payload = msgspec.msgpack.encode(ring.without(revoke).with_key(key, now_ms=now_ms))
+        is_added = await core.store.put_document(DOCUMENT, payload, expected_version=version)
+        if is_added:
             added = [Event(kind=Kind.RING, kid=key.kid)]
             await self._announce(core, added, [core.audit("key_added", by=by, reason=key.kid)])
         await self.load(core)
+        return is_added
 
     async def _announce(self, core: Core, events: list[Event], records: list[AuditRecord]) -> None:
         """Append what concerns everyone to every shard; done when all have it."""
@@ -173,15 +178,17 @@ class Keys:
             by: Who asked for it.
             is_emergency: Sign with it now and revoke the old ones, with every token they signed;
                 else it takes over once verifiers have had `jwks_ttl_seconds` to fetch it.
+
+        Raises:
+            Conflict: Others changed the ring at each attempt.
         """
-        await self.load(core)
-        now_ms = core.clock()
-        if is_emergency:
-            old = tuple(key.kid for key in self._ring.keys)
-            await self.add(core, signs_from_ms=now_ms, by=by, revoke=old)
-            return
-        signs_from_ms = now_ms + self._settings.jwks_ttl_seconds * 1000
-        await self.add(core, signs_from_ms=signs_from_ms, by=by)
+        delay_ms = 0 if is_emergency else self._settings.jwks_ttl_seconds * 1000
+        for _ in range(MAX_ATTEMPTS):
+            await self.load(core)
+            old = tuple(key.kid for key in self.ring.keys) if is_emergency else ()
+            if await self.add(core, signs_from_ms=core.clock() + delay_ms, by=by, revoke=old):
+                return
+        raise Conflict("the key ring kept changing; try again")
 
     def jwks(self) -> dict[str, Any]:
         """Give the public keys (RFC 7517): those that sign, will sign, or did for a live token."""

@@ -10,6 +10,7 @@ import msgspec
 
 from sojourn.engine import data
 from sojourn.engine.answers import Attempt, SignedIn
+from sojourn.engine.core import shown_text
 from sojourn.engine.draft import new_session
 from sojourn.engine.grant import grant
 from sojourn.engine.proof import read_proof
@@ -22,9 +23,18 @@ from sojourn.errors import (
     UnsupportedInMode,
 )
 from sojourn.messages import Incoming
-from sojourn.model import Mode, Purpose, Session, Subject, Transport, canonical_subject, is_storable
+from sojourn.model import (
+    MAX_SUBJECT_BYTES,
+    Mode,
+    Purpose,
+    Session,
+    Subject,
+    Transport,
+    canonical_subject,
+    is_storable,
+)
 from sojourn.modes import MODES
-from sojourn.ports import ATTEMPT_MS
+from sojourn.ports import ATTEMPT_MS, Created
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
@@ -70,6 +80,10 @@ async def login(
         allowed = ", ".join(core.settings.allowed_modes)
         raise UnsupportedInMode(f"mode {mode!r} is not among the allowed ones ({allowed})")
     transport = transport or core.settings.transport
+    if transport not in {"cookie", "bearer"}:
+        raise InvalidInput(f"transport is {transport!r}; choose cookie or bearer")
+    if isinstance(carry, str):
+        raise InvalidInput(f'carry is a set of keys; write {{"{carry}"}}')
     refuse_cross_site(core, incoming, transport)
     position = (await _usable(core, attempt, canonical)).position
     session = new_session(
@@ -100,7 +114,8 @@ async def login(
 async def failed(core: Core, incoming: Incoming, subject: str, *, reason: str) -> None:
     """Put a failed sign-in on the trail."""
     await core.ready()
-    record = core.audit("login_failed", incoming=incoming, subject=subject, reason=reason)
+    shown = shown_text(subject, MAX_SUBJECT_BYTES)  # anybody can write anything there
+    record = core.audit("login_failed", incoming=incoming, subject=shown, reason=reason)
     await core.store.append(0, (), audit=(record,))
 
 
@@ -140,14 +155,34 @@ async def _store(core: Core, incoming: Incoming, session: Session) -> None:
         on_excess=core.settings.on_excess,
         audit=(record,),
     )
+    await note_created(core, incoming, session, created)
+
+
+async def note_created(core: Core, incoming: Incoming, session: Session, created: Created) -> None:
+    """Take in what `create` answered: whom it ended is on the trail, and so is its refusal.
+
+    Raises:
+        Superseded: Everything of the subject was signed out meanwhile.
+        SessionLimit: There are as many sessions as allowed.
+    """
     core.picture.note(created.entries)
     match created.outcome:
         case "superseded":
+            await failed(core, incoming, session.subject, reason="superseded")
             raise Superseded("everything of this subject was signed out meanwhile; sign in again")
         case "limit":
+            await failed(core, incoming, session.subject, reason="session_limit")
             raise SessionLimit(
                 f"there are already {core.settings.max_sessions} sessions; end one first"
             )
+    records = [
+        core.audit(
+            "revoked", incoming=incoming, subject=session.subject, sid=sid, reason="session_limit"
+        )
+        for sid in created.ended
+    ]
+    if records:
+        await core.store.append(core.shard_of(session.subject), (), audit=records)
 
 
 async def _end_replaced(core: Core, incoming: Incoming) -> None:
@@ -202,7 +237,7 @@ def plain_claims(core: Core, claims: Mapping[str, Any] | msgspec.Struct | None) 
     try:
         encoded = msgspec.json.encode({} if claims is None else claims)
         plain: dict[str, Any] = msgspec.json.decode(encoded, type=dict[str, Any])
-    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise InvalidInput(f"the claims are not a JSON object: {error}") from error
     core.typed_claims(plain)
     return plain

@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Generic, TypeVar
@@ -48,10 +49,9 @@ class Bounded(Generic[V]):
         """Remember, forgetting the oldest where full."""
         entries = self.entries
         if len(entries) >= self._limit and key not in entries:
-            # Another thread may have emptied it meanwhile; then nothing has to go.
-            oldest = next(iter(entries), None)
-            if oldest is not None:
-                entries.pop(oldest, None)
+            # Where another thread emptied or changed it meanwhile, it made room itself.
+            with suppress(StopIteration, RuntimeError):
+                entries.pop(next(iter(entries)), None)
         entries[key] = value
 
 
@@ -237,8 +237,9 @@ class Follower:
     def stop(self) -> None:
         """Stop following; returns when the thread is done."""
         self._stopping.set()
-        if self._feed is not None:
-            self._feed.close()
+        feed = self._feed  # the thread may let go of it at any time
+        if feed is not None:
+            feed.close()
         if self._thread is not None:
             self._thread.join(timeout=5)
 

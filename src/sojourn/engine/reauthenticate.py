@@ -17,7 +17,7 @@ from sojourn.engine.answers import Attempt, SignedIn
 from sojourn.engine.check import check
 from sojourn.engine.draft import new_session, with_access_expiry
 from sojourn.engine.grant import grant
-from sojourn.engine.login import begin, names
+from sojourn.engine.login import begin, names, refuse_too_large
 from sojourn.engine.proof import read_live
 from sojourn.errors import Conflict, InvalidInput, Superseded
 from sojourn.messages import Incoming
@@ -50,6 +50,7 @@ async def reauthenticate(
     for _ in range(MAX_ATTEMPTS):
         record = await read_live(core, principal.sid)
         renewed = _renewed(core, record, methods, attempt)
+        refuse_too_large(renewed)
         written = await core.store.replace(
             renewed,
             expected_revision=record.revision,
@@ -113,6 +114,7 @@ async def _renew_token(
         claims=msgspec.to_builtins(principal.claims),
         amr=amr,
     )
+    refuse_too_large(session)
     record = core.audit(
         "reauthenticated",
         incoming=incoming,

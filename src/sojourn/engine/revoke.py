@@ -13,7 +13,7 @@ import msgspec
 from sojourn.engine.answers import SessionInfo
 from sojourn.engine.login import names, plain_claims, refuse_cross_site, refuse_too_large
 from sojourn.engine.proof import read_proof
-from sojourn.errors import Conflict, ExpiredToken, InvalidInput, Refused
+from sojourn.errors import Conflict, ExpiredToken, InvalidInput, InvalidToken, Refused
 from sojourn.handles import is_sid
 from sojourn.messages import Incoming, Outgoing
 from sojourn.model import (
@@ -38,8 +38,8 @@ async def logout(core: Core, incoming: Incoming) -> Outgoing:
     """End the session a request presents, also with an expired access token."""
     await core.ready()
     presented = core.browser.credentials(incoming)
-    if not presented.is_empty:
-        refuse_cross_site(core, incoming, presented.transport)
+    # Without a cookie too: SameSite keeps it from the request, but not from being taken back.
+    refuse_cross_site(core, incoming, presented.transport)
     owners = {
         await _owner_by_handle(core, presented.handle, Purpose.SESSION),
         await _owner_by_handle(core, presented.refresh, Purpose.REFRESH),
@@ -73,7 +73,10 @@ async def _owner_by_token(core: Core, token: str) -> tuple[str, str] | None:
         claims = core.keys.verify(token, now_ms=core.clock())
     except ExpiredToken as error:
         claims = error.claims
-    except Refused:
+    except InvalidToken as error:
+        if error.reason == "unknown_kid" and await core.keys.reload_for_unknown_kid(core):
+            # A key of another process, that the feed has not told of yet.
+            return await _owner_by_token(core, token)
         return None
     return claims.sid, claims.sub
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from sojourn.aio import AsyncSojourn
 from sojourn.errors import ConfigurationError, SojournError
 from sojourn.problems import problem_of
-from sojourn.server import pages
+from sojourn.server import openapi, pages
 from sojourn.server.accounts import MIGRATIONS, NAMESPACE, Accounts
 from sojourn.server.admin import Admin
 from sojourn.server.api import Api
@@ -103,6 +103,7 @@ class Server:
             *api.routes(),
             *Admin(auth, self.service).routes(),
             *Operations(auth, self.metrics).routes(),
+            openapi.route(self.config.settings),
             *pages.Pages(auth, self.service, api, is_open=self.config.is_open).routes(),
         ]
         app = Starlette(routes=routes, lifespan=self._lifespan)

@@ -1,7 +1,7 @@
 """The contract of `sojourn.ports.Store`, as tests for a store of your own.
 
-Subclass `StoreContract`, say how a store is made, and let pytest find it (no plugin is needed: each test
-is a plain method that runs an event loop of its own)::
+Subclass `StoreContract`, say how a store is made, and let pytest find it. No plugin is needed: each
+test is a plain method that runs an event loop of its own::
 
     from sojourn.testing.contract import StoreContract
 
