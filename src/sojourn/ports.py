@@ -110,7 +110,7 @@ class Feed(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up the connection; a `wait` under way returns soon."""
+        """Give up the connection; a `wait` under way in another thread returns soon. Idempotent."""
         ...
 
 
@@ -126,7 +126,10 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up connections and threads after finishing what was asked. Idempotent."""
+        """Give up connections and threads after finishing what was asked. Idempotent.
+
+        A later `open` makes the store ready again.
+        """
         ...
 
     def head(self, shard: int) -> Head:
@@ -143,8 +146,8 @@ class Store(Protocol):
     ) -> Created:
         """Store a new session, refused if it is late or one too many.
 
-        `superseded` where the session's position is below the subject's stored cutoff (its floor,
-        strictly: a new session is never the kept one). Live sessions of the subject are counted;
+        `superseded` where the session's position is below the subject's stored cutoff, whatever its
+        floor and keep: a new session is never the kept one. Live sessions of the subject are counted;
         with `limit` or more of them, `refuse` answers `limit` and changes nothing, and
         `end_oldest` ends as many as needed (by `created_at_ms`, then sid) with reason
         ``session_limit`` and an ENDED entry each. On a refusal nothing is written, the audit
@@ -167,8 +170,8 @@ class Store(Protocol):
         """Compare-and-swap a session on its revision.
 
         None, and nothing written, unless the stored revision equals `expected_revision`: also
-        where the session is gone, for a replace never resurrects. Subject and creation time of the
-        record do not change.
+        where the session is gone, for a replace never resurrects. The caller keeps the record's
+        sid, subject and creation time as they were.
         """
         ...
 
@@ -255,8 +258,8 @@ class Store(Protocol):
     def purge(self) -> int:
         """Remove what is dead: expired sessions with their data, old tombstones, cutoffs, entries.
 
-        Entries go once their expiry has passed, but the head stays known. Returns how many rows
-        went.
+        Entries go once their expiry has passed, but the head stays known, and KEY entries stay for
+        ever. Returns how many rows went.
         """
         ...
 

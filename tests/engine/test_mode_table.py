@@ -134,7 +134,9 @@ async def test_check_costs_nothing_again_after_an_unrelated_revocation(make, mod
     assert {} == dict(bench.spy.calls)
 
 
-@pytest.mark.parametrize(("mode", "read"), [("session", "get"), ("jwt", "read"), ("hybrid", "read")])
+@pytest.mark.parametrize(
+    ("mode", "read"), [("session", "get"), ("jwt", "read"), ("hybrid", "read")]
+)
 async def test_max_lag_zero_costs_exactly_one_read(make, mode, read, transport):
     """`max_lag=0` asks the store once: the record for a handle, the feed for an access token."""
     bench = make(mode)

@@ -13,11 +13,10 @@ from sojourn.engine.answers import Attempt, SignedIn
 from sojourn.engine.core import shown_text
 from sojourn.engine.draft import new_session
 from sojourn.engine.grant import grant
-from sojourn.engine.proof import read_proof
+from sojourn.engine.proof import read_owners
 from sojourn.errors import (
     CrossSite,
     InvalidInput,
-    Refused,
     SessionLimit,
     Superseded,
     UnsupportedInMode,
@@ -26,7 +25,6 @@ from sojourn.messages import Incoming
 from sojourn.model import (
     MAX_SUBJECT_BYTES,
     Mode,
-    Purpose,
     Session,
     Subject,
     Transport,
@@ -190,22 +188,11 @@ async def _end_replaced(core: Core, incoming: Incoming) -> None:
     presented = core.browser.credentials(incoming)
     if presented.transport != "cookie":
         return
-    for text, purpose in (
-        (presented.handle, Purpose.SESSION),
-        (presented.refresh, Purpose.REFRESH),
-    ):
-        if not text:
-            continue
-        try:
-            old = (await read_proof(core, text, purpose)).session
-        except Refused:
-            continue
+    for sid, subject in await read_owners(core, presented):
         record = core.audit(
-            "revoked", incoming=incoming, subject=old.subject, sid=old.sid, reason="replaced"
+            "revoked", incoming=incoming, subject=subject, sid=sid, reason="replaced"
         )
-        deleted = await core.store.delete(
-            old.sid, subject=old.subject, reason="replaced", audit=(record,)
-        )
+        deleted = await core.store.delete(sid, subject=subject, reason="replaced", audit=(record,))
         core.picture.note(deleted.entries)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sojourn import handles, policy
 from sojourn.errors import (
     Expired,
+    ExpiredToken,
     InvalidToken,
     RefreshLate,
     RefreshReuse,
@@ -17,6 +18,7 @@ from sojourn.errors import (
 from sojourn.model import Chain, Purpose, Session, Tombstone
 
 if TYPE_CHECKING:
+    from sojourn.browser import Credentials
     from sojourn.engine.core import Core
 
 REFRESH_REUSE = "refresh_reuse"
@@ -89,6 +91,46 @@ async def read_live(core: Core, sid: str) -> Session:
     if not policy.is_alive(record, now_ms=core.clock()):
         raise Expired("the session reached the end of its life; sign in again")
     return record
+
+
+async def read_owners(core: Core, presented: Credentials) -> set[tuple[str, str]]:
+    """Read whose sessions a request presents proofs of, as (sid, subject), to end them.
+
+    An expired access token counts; what is not ours, or over already, does not.
+    """
+    owners = {
+        await _owner_by_handle(core, presented.handle, Purpose.SESSION),
+        await _owner_by_handle(core, presented.refresh, Purpose.REFRESH),
+        await _owner_by_token(core, presented.access),
+    }
+    return {owner for owner in owners if owner is not None}
+
+
+async def _owner_by_handle(core: Core, text: str, purpose: Purpose) -> tuple[str, str] | None:
+    if not text:
+        return None
+    try:
+        session = (await read_proof(core, text, purpose)).session
+    except Refused:
+        return None  # not a session of ours, or over already
+    return session.sid, session.subject
+
+
+async def _owner_by_token(core: Core, token: str) -> tuple[str, str] | None:
+    if not token:
+        return None
+    if core.keys.is_outdated:
+        await core.keys.load(core)
+    try:
+        claims = core.keys.verify(token, now_ms=core.clock())
+    except ExpiredToken as error:
+        claims = error.claims
+    except InvalidToken as error:
+        if error.reason == "unknown_kid" and await core.keys.reload_for_unknown_kid(core):
+            # A key of another process, that the feed has not told of yet.
+            return await _owner_by_token(core, token)
+        return None
+    return claims.sid, claims.sub
 
 
 def why_ended(reason: str) -> Refused:

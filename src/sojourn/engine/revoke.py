@@ -12,8 +12,8 @@ import msgspec
 
 from sojourn.engine.answers import SessionInfo
 from sojourn.engine.login import names, plain_claims, refuse_cross_site, refuse_too_large
-from sojourn.engine.proof import read_proof
-from sojourn.errors import Conflict, ExpiredToken, InvalidInput, InvalidToken, Refused
+from sojourn.engine.proof import read_owners
+from sojourn.errors import Conflict, InvalidInput
 from sojourn.handles import is_sid
 from sojourn.messages import Incoming, Outgoing
 from sojourn.model import (
@@ -21,7 +21,6 @@ from sojourn.model import (
     Any_,
     Event,
     Kind,
-    Purpose,
     Session,
     Subject,
     canonical_subject,
@@ -40,45 +39,11 @@ async def logout(core: Core, incoming: Incoming) -> Outgoing:
     presented = core.browser.credentials(incoming)
     # Without a cookie too: SameSite keeps it from the request, but not from being taken back.
     refuse_cross_site(core, incoming, presented.transport)
-    owners = {
-        await _owner_by_handle(core, presented.handle, Purpose.SESSION),
-        await _owner_by_handle(core, presented.refresh, Purpose.REFRESH),
-        await _owner_by_token(core, presented.access),
-    }
-    for owner in owners - {None}:
-        assert owner is not None  # noqa: S101 - just taken out
-        sid, subject = owner
+    for sid, subject in await read_owners(core, presented):
         await _delete(core, sid, subject, by=subject, reason="logout", incoming=incoming)
     if presented.transport == "bearer":
         return core.browser.no_store()
     return core.browser.remove_cookies()
-
-
-async def _owner_by_handle(core: Core, text: str, purpose: Purpose) -> tuple[str, str] | None:
-    if not text:
-        return None
-    try:
-        session = (await read_proof(core, text, purpose)).session
-    except Refused:
-        return None  # not a session of ours, or over already
-    return session.sid, session.subject
-
-
-async def _owner_by_token(core: Core, token: str) -> tuple[str, str] | None:
-    if not token:
-        return None
-    if core.keys.is_outdated:
-        await core.keys.load(core)
-    try:
-        claims = core.keys.verify(token, now_ms=core.clock())
-    except ExpiredToken as error:
-        claims = error.claims
-    except InvalidToken as error:
-        if error.reason == "unknown_kid" and await core.keys.reload_for_unknown_kid(core):
-            # A key of another process, that the feed has not told of yet.
-            return await _owner_by_token(core, token)
-        return None
-    return claims.sid, claims.sub
 
 
 async def revoke(
