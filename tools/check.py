@@ -90,7 +90,7 @@ class Walk:
         self.subject = ""
         self.figures: dict[str, str] = {}
 
-    def steps(self) -> list[tuple[str, Callable[[], None]]]:
+    def steps(self) -> list[tuple[str, Callable[[], str | None]]]:
         return [
             ("register", self.register),
             ("sign in", self.sign_in),
@@ -140,6 +140,11 @@ class Walk:
         expect(response.status_code == 401, "was not refused", response)
         expect(response.json()["code"] in codes, f"code is none of {codes}", response)
 
+    def unsupported(self, response: httpx2.Response) -> str:
+        code = response.json().get("code")
+        expect(code == "unsupported_in_mode", "was answered in a mode that cannot know", response)
+        return "unsupported in this mode, and says so"
+
     # --- steps -----------------------------------------------------------------------------------
 
     def register(self) -> None:
@@ -171,11 +176,10 @@ class Walk:
         self.figures["reads"] = f"{reads:.2f}"
         expect(reads <= 0.05, f"{reads} store reads a request")
 
-    def devices(self) -> None:
+    def devices(self) -> str | None:
         response = self.client.call("GET", "/auth/sessions")
         if self.mode == "jwt":
-            expect(response.json().get("code") == "unsupported_in_mode", "was listed", response)
-            return
+            return self.unsupported(response)
         second = self.login()
         listed = self.client.call("GET", "/auth/sessions").json()["sessions"]
         expect(len(listed) == 2, f"{len(listed)} sessions are listed instead of 2")
@@ -187,19 +191,20 @@ class Walk:
         foreign = self.check.admin.call("DELETE", f"/auth/sessions/{listed[0]['sid']}")
         expect(foreign.status_code == 404, "another's session could be ended", foreign)
         expect(self.is_in(self.client), "this one was ended too")
+        return None
 
-    def refresh(self) -> None:
+    def refresh(self) -> str | None:
         response = self.client.refresh()
         if self.mode != "hybrid":
-            expect(response.json().get("code") == "unsupported_in_mode", "refreshed", response)
-            return
+            return self.unsupported(response)
         expect(response.status_code == 200, "was not refreshed", response)
         self.client.take(response)
         expect(self.is_in(self.client), "was not recognised after it")
+        return None
 
-    def two_tabs(self) -> None:
+    def two_tabs(self) -> str | None:
         if self.mode != "hybrid":
-            return
+            return "nothing rotates in this mode"
         tabs = [self.client.copy() for _ in range(8)]
         with concurrent.futures.ThreadPoolExecutor(len(tabs)) as pool:
             answers = list(pool.map(lambda tab: tab.refresh(), tabs))
@@ -215,10 +220,11 @@ class Walk:
         expect(len(successors) == 1, f"{len(successors)} successors instead of one")
         self.client = tabs[0]
         expect(self.is_in(self.client), "was not recognised after it")
+        return None
 
-    def stolen(self) -> None:
+    def stolen(self) -> str | None:
         if self.mode != "hybrid":
-            return
+            return "nothing rotates in this mode"
         victim = self.login()
         thief = victim.copy()
         victim.take(victim.refresh())
@@ -226,6 +232,7 @@ class Walk:
         response = thief.refresh()
         expect(response.json().get("code") == "refresh_reuse", "was not found", response)
         self.refused(victim, "revoked", "refresh_reuse")
+        return None
 
     def confirm(self) -> None:
         before = self.client.copy()
@@ -250,15 +257,15 @@ class Walk:
         response = self.client.call("GET", "/auth/session")
         expect(response.json().get("roles") == ["editor"], "has other roles", response)
 
-    def data(self) -> None:
+    def data(self) -> str | None:
         url = self.check.other_url + "/data"
         response = self.client.http.post(url, json={"theme": "dark"})
         if self.mode == "jwt":
-            expect(response.json().get("code") == "unsupported_in_mode", "was kept", response)
-            return
+            return self.unsupported(response)
         expect(response.status_code == 200, "was not kept", response)
         read = self.client.http.get(url)
         expect(read.json() == {"theme": "dark"}, "was not read back", read)
+        return None
 
     def guest(self) -> None:
         visitor = Client(self.check.other_url, "cookie")
@@ -402,12 +409,12 @@ class Check:
             print(f"\n{walk.mode} over {walk.transport}")
             for name, step in walk.steps():
                 try:
-                    step()
+                    note = step()
                 except (Failed, KeyError, ValueError, httpx2.HTTPError) as error:
                     print(f"  FAILED  {name}: {error}")
                     has_held = False
                     break
-                print(f"  held    {name}")
+                print(f"  held    {name}" + (f" ({note})" if note else ""))
         print_table(walks)
         return has_held
 

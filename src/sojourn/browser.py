@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
@@ -57,10 +57,10 @@ class Credentials:
     """What a request presents, not yet judged. The bearer counts where both are there."""
 
     transport: Transport = "cookie"
-    access: str = ""
-    handle: str = ""
-    refresh: str = ""
-    guest: str = ""
+    access: str = field(default="", repr=False)
+    handle: str = field(default="", repr=False)
+    refresh: str = field(default="", repr=False)
+    guest: str = field(default="", repr=False)
     is_ambiguous: bool = False
     """A cookie of ours came twice, so none of them is believed."""
 
@@ -120,10 +120,14 @@ class Browser:
         A browser says where a request comes from by Origin (on every unsafe request) and by
         Sec-Fetch-Site (Fetch Metadata). Origin decides where present, since only it can name a
         trusted origin; else Sec-Fetch-Site must be ``same-origin``, or ``none`` (typed by the
-        user). Neither means no browser, and no ambient cookies, so it is allowed.
+        user). Neither means no browser, and no ambient cookies, so it is allowed. An Origin of
+        ``null`` names nobody: our own pages send it under ``Referrer-Policy: no-referrer``, and
+        sandboxed ones anywhere, so only ``same-origin`` beside it is allowed.
         """
         if incoming.method in SAFE_METHODS:
             return False
+        if incoming.origin == "null":
+            return incoming.sec_fetch_site != "same-origin"
         if incoming.origin:
             return incoming.origin not in self._settings.origins
         if incoming.sec_fetch_site:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sojourn.errors import InvalidInput
@@ -27,7 +27,7 @@ _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 class FoundCookies:
     """The cookies that were asked for, and whether one of them occurred twice."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)
     duplicated: frozenset[str]
 
 

@@ -55,14 +55,15 @@ class Ring(msgspec.Struct, frozen=True):
     def next_signs_from_ms(self, settings: Settings, *, now_ms: int) -> int | None:
         """Tell from when the next key has to sign; None while none is due.
 
-        The first signs at once. The next is published `jwks_ttl_seconds` before it takes over.
+        The first signs at once. The next has to be known to verifiers for `jwks_ttl_seconds` before
+        it takes over; since a ring is looked after only now and then, it is due twice as early.
         """
         alg = settings.signing_algorithm
         current = self.signer(alg=alg, now_ms=now_ms)
         if current is None:
             return now_ms
         has_successor = any(k.alg == alg and k.signs_from_ms > now_ms for k in self.keys)
-        is_due = now_ms >= current.signs_until_ms - settings.jwks_ttl_seconds * 1000
+        is_due = now_ms >= current.signs_until_ms - 2 * settings.jwks_ttl_seconds * 1000
         return current.signs_until_ms if is_due and not has_successor else None
 
     def with_key(self, key: RingKey, *, now_ms: int) -> Ring:
@@ -134,7 +135,7 @@ def unseal(keys: Sequence[RingKey], secrets: ServerSecrets) -> list[SigningKey]:
         nonce, sealed = key.sealed[:_NONCE_BYTES], key.sealed[_NONCE_BYTES:]
         try:
             plain = AESGCM(secret.sealing_key).decrypt(nonce, sealed, _bound(key.kid, key.alg))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: cut short within the nonce
             raise ConfigurationError(
                 f"signing key {key.kid} was altered in the store; restore the key ring from a "
                 "backup, or remove the document 'keyring' to start with a new key"

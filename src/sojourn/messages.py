@@ -7,7 +7,7 @@ policy.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _WANTED = {
     b"cookie": "cookies",
@@ -36,8 +36,8 @@ class Incoming:
     """
 
     method: str = "GET"
-    cookies: str = ""
-    authorization: str = ""
+    cookies: str = field(default="", repr=False)
+    authorization: str = field(default="", repr=False)
     origin: str = ""
     sec_fetch_site: str = ""
     user_agent: str = ""
@@ -55,13 +55,13 @@ class Incoming:
         """
         found: dict[str, str] = {}
         for name, value in headers:
-            field = _WANTED.get(name)
-            if field is None:
+            part = _WANTED.get(name)
+            if part is None:
                 continue
             text = value.decode("latin-1")
-            if field in found:
-                text = found[field] + _JOINED_BY.get(field, ", ") + text
-            found[field] = text
+            if part in found:
+                text = found[part] + _JOINED_BY.get(part, ", ") + text
+            found[part] = text
         return cls(method=method, peer=peer, **found)
 
 
@@ -70,6 +70,10 @@ class Outgoing:
     """Headers to add to the response, in order; Set-Cookie may occur several times."""
 
     headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        """Show the names; the value of a Set-Cookie is a secret."""
+        return f"Outgoing({', '.join(name for name, _ in self.headers)})"
 
     def __add__(self, other: Outgoing) -> Outgoing:
         """Join two; a header that both carry the same way is sent once."""

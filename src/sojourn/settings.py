@@ -20,7 +20,14 @@ WhenStale = Literal["ask", "refuse", "trust"]
 SameSite = Literal["lax", "strict", "none"]
 
 MAX_COOKIE_SECONDS = 400 * DAY
-_COOKIE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_COOKIE_NAME = re.compile(r"(?!__)[A-Za-z0-9_-]{1,64}")
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_URL = re.compile(r"[!-~]+")
+_NOT_OF_AN_APPLICATION = frozenset("?#@\\")
+_TUPLES = ("modes", "audiences", "trusted_origins", "trusted_proxies")
+_OPTIONAL = frozenset(
+    ("absolute_ttl_seconds", "idle_ttl_seconds", "access_ttl_seconds", "max_sessions")
+)
 _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": get_args(Mode),
     "transport": get_args(Transport),
@@ -121,6 +128,10 @@ class Settings:
     def __post_init__(self) -> None:
         """Validate everything once, so that nothing is checked at a request."""
         object.__setattr__(self, "_origin", _own_origin(self.url))
+        for name in _TUPLES:
+            value = getattr(self, name)
+            if isinstance(value, str):  # its letters would be taken for the members
+                raise ConfigurationError(f"{name} is a tuple; write {name}=({value!r},)")
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
@@ -152,10 +163,13 @@ class Settings:
         }
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
-            if value is None:
+            if value is None and name in _OPTIONAL:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ConfigurationError(f"{name} is a number, not {type(value).__name__}")
+            # A fraction would end in Max-Age or exp, where only integers are valid.
+            kind = int | float if name == "max_lag_seconds" else int
+            if isinstance(value, bool) or not isinstance(value, kind):
+                what = "number" if name == "max_lag_seconds" else "whole number"
+                raise ConfigurationError(f"{name} is a {what}, not {type(value).__name__}")
             if not low <= value <= high:
                 raise ConfigurationError(f"{name} is {value}; it ranges from {low} to {high}")
         if self.jwks_ttl_seconds * 2 > self.key_ttl_seconds:
@@ -337,9 +351,10 @@ def normal_origin(url: str) -> str | None:
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):
         return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
     is_default = port in {None, {"http": 80, "https": 443}[parts.scheme]}
     return f"{parts.scheme}://{host}" + ("" if is_default else f":{port}")
 
@@ -355,10 +370,11 @@ def is_loopback(host: str) -> bool:
 def _own_origin(url: str) -> str:
     origin = normal_origin(url)
     parts = urlsplit(url) if origin else None
-    if origin is None or parts is None or parts.query or parts.fragment or parts.username:
+    is_plain = _URL.fullmatch(url) is not None and _NOT_OF_AN_APPLICATION.isdisjoint(url)
+    if origin is None or parts is None or not is_plain:
         raise ConfigurationError(
-            f"url is {url!r}; give where browsers reach the application, "
-            "as https://app.example.com or http://127.0.0.1:8000"
+            f"url is {url!r}; give where browsers reach the application, in ASCII and without "
+            "a query, as https://app.example.com or http://127.0.0.1:8000"
         )
     if origin.startswith("http://") and not is_loopback(parts.hostname or ""):
         raise ConfigurationError(

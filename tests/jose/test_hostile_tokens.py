@@ -32,7 +32,22 @@ from sojourn.jose import KeySet, SigningKey, TokenVerifier, VerifyingKey, jws
 
 
 @pytest.mark.parametrize(
-    "alg", ["none", "None", "nOnE", "NONE", "", "es256", "ES256 ", "HS1", "ES256K", 1, None, ["ES256"], {}]
+    "alg",
+    [
+        "none",
+        "None",
+        "nOnE",
+        "NONE",
+        "",
+        "es256",
+        "ES256 ",
+        "HS1",
+        "ES256K",
+        1,
+        None,
+        ["ES256"],
+        {},
+    ],
 )
 def test_an_algorithm_that_is_no_exact_name_is_refused(alg):
     """RFC 8725bis section 3.1, ASVS 9.1.2: none in any case, odd names, anything but text."""
@@ -228,7 +243,9 @@ def test_other_than_three_segments_is_refused(hostile):
 def test_json_serialization_is_refused():
     """RFC 7515 section 7.2: only the compact form is spoken."""
     flattened = json.dumps({"protected": HEADER, "payload": PAYLOAD, "signature": SIGNATURE})
-    general = json.dumps({"payload": PAYLOAD, "signatures": [{"protected": HEADER, "signature": SIGNATURE}]})
+    general = json.dumps(
+        {"payload": PAYLOAD, "signatures": [{"protected": HEADER, "signature": SIGNATURE}]}
+    )
     for hostile in (flattened, general):
         assert reason_before_cryptography(hostile) in {"not_three_segments", "base64_alphabet"}
 
@@ -246,10 +263,17 @@ def test_a_detached_payload_is_refused():
 @pytest.mark.parametrize("before", ['"', " ", "\n", "\t", "Bearer ", "\ufeff", "="])
 def test_anything_before_a_token_is_refused(before):
     """RFC 7515 section 7.1: quotes, white space and a scheme are no part of a token."""
-    assert reason_of(before + SOUND) in {"base64_alphabet", "base64_length", "not_ascii", "base64_last_character"}
+    assert reason_of(before + SOUND) in {
+        "base64_alphabet",
+        "base64_length",
+        "not_ascii",
+        "base64_last_character",
+    }
 
 
-@pytest.mark.parametrize("behind", ['"', " ", "\n", "\r\n", "\x00", "=", "==", "A", "AA", "AAAA", "é"])
+@pytest.mark.parametrize(
+    "behind", ['"', " ", "\n", "\r\n", "\x00", "=", "==", "A", "AA", "AAAA", "é"]
+)
 def test_anything_behind_a_token_is_refused(behind):
     """RFC 7515 section 2: trailing new lines, padding and further characters."""
     assert reason_of(SOUND + behind) in {
@@ -395,24 +419,28 @@ def test_a_missing_claim_is_refused(name):
 
 
 @pytest.mark.parametrize("name", ["exp", "iat", "nbf", "auth_time"])
-@pytest.mark.parametrize("value", ["1800000000", True, 1.8e9, 1800000000.0, -1, [], {}])
+@pytest.mark.parametrize("value", ["1800000000", True, 1.8e9, -1, [], {}])
 def test_an_instant_that_is_no_json_integer_is_refused(name, value):
     """RFC 7519 section 2, stricter: NumericDate as a non-negative integer below 2^53."""
     assert f"invalid_{name}" == reason_of(token(**{name: value}))
 
 
-@pytest.mark.parametrize("value", [None, False, "never", float("nan")])
+@pytest.mark.parametrize("value", [None, False, "never"])
 def test_an_expiry_that_means_never_is_refused(value):
     """RFC 9068 section 2.2: every access token expires."""
-    expected = "json_not_a_number" if value != value else "invalid_exp"
-    assert expected == reason_of(token(exp=value))
+    assert "invalid_exp" == reason_of(token(exp=value))
+    assert "json_not_a_number" == reason_of(token(exp=float("nan")))
 
 
 @pytest.mark.parametrize("text", ["9007199254740992", "1e30", "Infinity", "1" * 400, "-0.0"])
 def test_an_expiry_beyond_every_range_is_refused(text):
     """RFC 8259 section 6: integers stay below 2^53."""
     payload = TEXT.replace(str(CLAIMS["exp"]), text)
-    assert reason_of(with_payload(payload)) in {"json_integer_range", "json_not_a_number", "invalid_exp"}
+    assert reason_of(with_payload(payload)) in {
+        "json_integer_range",
+        "json_not_a_number",
+        "invalid_exp",
+    }
 
 
 def test_the_largest_instant_is_accepted():
@@ -432,11 +460,16 @@ def test_a_token_is_over_at_its_expiry_plus_leeway(leeway):
         verifier(leeway_seconds=leeway).verify(alive, now=NOW + 1)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("nbf", "not_yet_valid"), ("iat", "issued_in_future")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("nbf", "not_yet_valid"), ("iat", "issued_in_future")]
+)
 @pytest.mark.parametrize("leeway", [0, 60])
 def test_a_token_from_the_future_is_refused(name, reason, leeway):
     """ASVS 9.2.1: nbf and iat may lie ahead by the leeway only."""
-    assert "alice" == verifier(leeway_seconds=leeway).verify(token(**{name: NOW + leeway}), now=NOW).sub
+    assert (
+        "alice"
+        == verifier(leeway_seconds=leeway).verify(token(**{name: NOW + leeway}), now=NOW).sub
+    )
     assert reason == reason_of(token(**{name: NOW + leeway + 1}), leeway_seconds=leeway)
 
 
@@ -492,7 +525,15 @@ def test_another_issuer_is_refused(iss):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("amr", "pwd"), ("roles", "admin"), ("roles", [1]), ("scope", ["a"]), ("pos", 1.5), ("ver", "1"), ("claims", [])],
+    [
+        ("amr", "pwd"),
+        ("roles", "admin"),
+        ("roles", [1]),
+        ("scope", ["a"]),
+        ("pos", 1.5),
+        ("ver", "1"),
+        ("claims", []),
+    ],
 )
 def test_an_optional_claim_of_another_type_is_refused(name, value):
     """RFC 9068 section 2.2: present means well-formed."""
@@ -508,7 +549,9 @@ def test_a_changed_signature_payload_or_header_is_refused():
     assert "bad_signature" == reason_of(f"{HEADER}.{mallory}.{SIGNATURE}")
     other = b64(json.dumps(tokens.header(x5t="x")))
     assert "bad_signature" == reason_of(f"{other}.{PAYLOAD}.{SIGNATURE}")
-    assert "bad_signature" == reason_of(f"{HEADER}.{PAYLOAD}.{SIGNATURE[::-1].replace('w', 'A').replace('Q', 'A')[:-1]}A")
+    assert "bad_signature" == reason_of(
+        f"{HEADER}.{PAYLOAD}.{SIGNATURE[::-1].replace('w', 'A').replace('Q', 'A')[:-1]}A"
+    )
 
 
 def test_the_signature_is_judged_before_any_claim():
@@ -551,7 +594,7 @@ def test_ed25519_with_s_beyond_the_order_is_refused():
     """RFC 8032 section 5.1.7: S + L would be a second signature of the same."""
     signing = key("Ed25519")
     sound = token(signing)
-    data, _, text = sound.rpartition(".")
+    data = sound.rpartition(".")[0]
     raw = signing.sign(data.encode())
     beyond = int.from_bytes(raw[32:], "little") + 2**252 + 27742317777372353535851937790883648493
     twin = raw[:32] + beyond.to_bytes(32, "little")
@@ -568,7 +611,14 @@ def test_signatures_of_another_length_are_refused(alg):
     signing = key(alg)
     data, _, _ = token(signing).rpartition(".")
     raw = signing.sign(data.encode())
-    for hostile in (b"", raw[:-1], raw[: len(raw) // 2], raw + b"\x00", b"\x00" + raw, bytes(len(raw))):
+    for hostile in (
+        b"",
+        raw[:-1],
+        raw[: len(raw) // 2],
+        raw + b"\x00",
+        b"\x00" + raw,
+        bytes(len(raw)),
+    ):
         with pytest.raises(InvalidToken) as caught:
             verifier(signing).verify(f"{data}.{b64(hostile)}", now=NOW)
         assert "bad_signature" == caught.value.reason
@@ -578,7 +628,7 @@ def test_signatures_of_another_length_are_refused(alg):
 
 
 def test_a_token_over_8_kib_is_refused_before_anything_is_decoded():
-    """joserfc CVE-2025-61920: the size is judged first."""
+    """Joserfc CVE-2025-61920: the size is judged first."""
     at_limit = with_member('"claims":{"a":"' + "x" * 5700 + '"}')
     padding = "x" * (5700 + (8192 - len(at_limit)) * 3 // 4)
     at_limit = with_member('"claims":{"a":"' + padding + '"}')
@@ -589,7 +639,9 @@ def test_a_token_over_8_kib_is_refused_before_anything_is_decoded():
     assert "too_large" == reason_before_cryptography("\udcff" * 10_000_000)
 
 
-@pytest.mark.parametrize("hostile", [b"a.b.c", SOUND.encode(), None, 1, ["a"], bytearray(SOUND.encode())])
+@pytest.mark.parametrize(
+    "hostile", [b"a.b.c", SOUND.encode(), None, 1, ["a"], bytearray(SOUND.encode())]
+)
 def test_a_token_that_is_no_text_is_the_callers_mistake(hostile):
     """The type is decided cleanly: InvalidInput, not a TypeError from the depths."""
     with pytest.raises(InvalidInput) as caught:
@@ -599,7 +651,9 @@ def test_a_token_that_is_no_text_is_the_callers_mistake(hostile):
         jws.verify(hostile, KeySet([]))
 
 
-@pytest.mark.parametrize("hostile", ["é.é.é", "\ud800", f"{HEADER}.{PAYLOAD}.\udcff", "\x00", "a.b.\uff41"])
+@pytest.mark.parametrize(
+    "hostile", ["é.é.é", "\ud800", f"{HEADER}.{PAYLOAD}.\udcff", "\x00", "a.b.\uff41"]
+)
 def test_text_that_is_not_ascii_is_refused(hostile):
     """RFC 7515 section 2: segments are ASCII; surrogates crash nothing."""
     assert reason_before_cryptography(hostile) in {"not_ascii", "not_three_segments"}

@@ -49,9 +49,7 @@ def claims(**changes: Any) -> AccessClaims:
 def expectation(*algorithms: Algorithm, **changes: Any) -> Expectation:
     """What the tests' issuer pins."""
     pinned = frozenset(algorithms or ("ES256",))
-    return Expectation(
-        **{"issuer": ISSUER, "audience": AUDIENCE, "algorithms": pinned, **changes}
-    )
+    return Expectation(**{"issuer": ISSUER, "audience": AUDIENCE, "algorithms": pinned, **changes})
 
 
 def verifier(signing: SigningKey | None = None, **changes: Any) -> TokenVerifier[AccessClaims]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from sojourn.errors import StoreError
-from sojourn.model import Event, Kind
+from sojourn.model import Event, Kind, Session
 from sojourn.stores.sqlite import SqliteStore
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -30,6 +30,9 @@ def raise_revision(store, sid, times):
         is_won = False
         while not is_won:
             session = store.get(sid).record
+            if not isinstance(session, Session):
+                say("gone")
+                return
             after = msgspec.structs.replace(session, revision=session.revision + 1)
             is_won = store.replace(after, expected_revision=session.revision) is not None
 

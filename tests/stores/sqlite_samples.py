@@ -79,7 +79,7 @@ def fork(work):
         try:
             work()
             status = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the exit status tells
             traceback.print_exc()
         finally:
             _save_coverage()

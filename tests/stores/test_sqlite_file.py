@@ -10,7 +10,7 @@ from stores.sqlite_samples import LONGEST_TOKEN_MS, finish, raw, sign_in, start_
 
 from sojourn.errors import ConfigurationError, StoreError
 from sojourn.model import Event, Kind
-from sojourn.stores import sqlite_connection
+from sojourn.stores import sql, sql_records, sqlite_connection
 from sojourn.stores.sqlite import AsyncSqliteStore, Database, SqliteStore
 
 
@@ -66,6 +66,12 @@ class TestCreation:
         """Each connection would have a memory of its own, so the store of the process is named."""
         with pytest.raises(ConfigurationError, match="use memory://"):
             kind(path)
+
+    def test_an_old_sqlite_is_refused(self, path, monkeypatch):
+        """A SQLite without what the tables need is named at start, not by a syntax error."""
+        monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+        with pytest.raises(ConfigurationError, match=r"3\.37\.0 is needed"):
+            SqliteStore(path)
 
     def test_a_directory_that_cannot_be_made_is_an_error(self, path):
         """A path that cannot be is a StoreError with the remedy, and can be mended."""
@@ -163,6 +169,28 @@ class TestSharing:
         for version in range(300):
             assert store.put_data(sid, payload, expected_version=version)
         assert path.with_name("app.db-wal").stat().st_size < 6_000_000
+
+
+class TestChunks:
+    """What is done in portions is done wholly."""
+
+    def test_many_sessions_of_a_subject_end(self, store, monkeypatch):
+        """Revoke-all of more sessions than are held in memory at once ends each of them."""
+        monkeypatch.setattr(sql, "CHUNK_SESSIONS", 2)
+        sids = [sign_in(store, created_at_ms=number).sid for number in range(7)]
+        deleted = store.delete_subject("ada", keep=sids[3], reason="logout")
+        assert (*sids[:3], *sids[4:]) == deleted.ended
+        assert [sids[3]] == [session.sid for session in store.list("ada")]
+
+    def test_a_purge_takes_everything_dead(self, store, monkeypatch):
+        """A purge goes on until nothing dead is left, and counts all of it."""
+        monkeypatch.setattr(sql_records, "PURGE_ROWS", 2)
+        for _ in range(7):
+            sign_in(store, expires_at_ms=1)
+        alive = sign_in(store)
+        assert 7 == store.purge()
+        assert 0 == store.purge()
+        assert alive == store.get(alive.sid).record
 
 
 class TestFailures:
@@ -287,9 +315,9 @@ class TestAnotherFile:
         with pytest.raises(StoreError, match="it is gone"):
             store.list("ada")
         assert not path.exists()
-        store.close()
         store.open(longest_token_ms=1)
         assert [] == list(store.list("ada"))
+        sign_in(store)
 
     def test_a_file_that_comes_back_is_opened(self, store, path):
         """Moved away and back, the file is the one it was."""

@@ -74,6 +74,14 @@ class TestForks:
         sign_in(store)
         assert 3 == len(store.list("ada"))
 
+    def test_a_fork_between_uses(self, store):
+        """A fork while no connection is open is nothing special."""
+        before = sign_in(store)
+        store.database.file.close_connections()
+        assert ends_well(fork(lambda: sign_in(store)))
+        assert 2 == len(store.list("ada"))
+        assert before == store.get(before.sid).record
+
     def test_a_parent_that_closes_takes_nothing_from_its_child(self, path, turns):
         """What a child was told is committed stays, though its parent closed the file meanwhile.
 
@@ -217,8 +225,7 @@ class TestOtherProcesses:
             pass
         assert (sid,) == store.delete(sid, subject="ada", reason="logout").ended
         assert isinstance(store.get(sid).record, Tombstone)
-        process.communicate()
-        assert 1 == process.returncode  # there was no session to read any more
+        assert "gone" == finish(process)[-1]
         assert isinstance(store.get(sid).record, Tombstone)
         assert not isinstance(store.get(sid).record, Session)
 

@@ -32,7 +32,7 @@ MAX_READ_BYTES = 64 * 1024
 _INSTANTS = {"iat": "issued", "nbf": "not before", "exp": "expires", "auth_time": "signed in"}
 STDIN = Path("-")
 token_argument = click.argument(
-    "token_file", metavar="[FILE]", default=STDIN,
+    "token_file", metavar="[FILE]", default=str(STDIN),
     type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
 )  # fmt: skip
 

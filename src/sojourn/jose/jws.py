@@ -86,7 +86,7 @@ def split(token: str, *, max_bytes: int) -> list[bytes]:
         raise InvalidToken(reason="too_large")
     if not token.isascii():
         raise InvalidToken(reason="not_ascii")
-    segments = token.encode().split(b".")
+    segments = token.encode().split(b".", 3)
     if len(segments) != 3:  # noqa: PLR2004 - the three of RFC 7515 section 7.1
         raise InvalidToken(reason="not_three_segments")
     return segments

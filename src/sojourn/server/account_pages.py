@@ -78,7 +78,9 @@ class AccountPages:
         principal = await self._auth.current(request)
         if principal.mode == "jwt":
             allowed = self._auth.sojourn.settings.allowed_modes
-            listed = [words.name for mode, words in MODES.items() if mode in allowed and mode != "jwt"]
+            listed = [
+                words.name for mode, words in MODES.items() if mode in allowed and mode != "jwt"
+            ]
             return page(request, "devices_jwt", listed_modes=listed)
         now = self._now()
         infos = await self._auth.sojourn.sessions(principal.subject)

@@ -38,6 +38,11 @@ MIGRATIONS = (
         seen_at_ms INTEGER NOT NULL,
         PRIMARY KEY (account, network)
     ) STRICT;
+    CREATE TABLE verifiers (
+        name TEXT PRIMARY KEY,
+        token_hash BLOB NOT NULL UNIQUE,
+        created_at_ms INTEGER NOT NULL
+    ) STRICT;
     """,
 )
 _COLUMNS = "subject, email, password_hash, roles, is_disabled, version, created_at_ms"

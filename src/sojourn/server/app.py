@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -21,11 +23,13 @@ from sojourn.server import openapi, pages
 from sojourn.server.accounts import MIGRATIONS, NAMESPACE, Accounts
 from sojourn.server.admin import Admin
 from sojourn.server.api import Api
+from sojourn.server.feed import RevocationFeed
 from sojourn.server.hashing import Hasher
 from sojourn.server.operations import Metrics, Operations
 from sojourn.server.requests import MAX_HEADER_BYTES
 from sojourn.server.service import Service
 from sojourn.server.throttle import RateLimited, Throttle
+from sojourn.server.verifiers import Verifiers
 from sojourn.starlette import Auth
 from sojourn.stores.memory import system_clock
 from sojourn.stores.sqlite import AsyncSqliteStore, Database, apply_migrations
@@ -78,6 +82,7 @@ class Server:
             clock=clock,
         )
         self.accounts = Accounts(self.database, clock=clock)
+        self.verifiers = Verifiers(self.database, clock=clock)
         self.hasher = Hasher()
         self.service = Service(
             self.sojourn, self.accounts, self.hasher, Throttle(self.database, clock=clock)
@@ -98,15 +103,17 @@ class Server:
     def app(self) -> ASGIApp:
         """Make the ASGI application."""
         auth: Auth[Any] = Auth(self.sojourn)
+        feed = RevocationFeed(auth, self.verifiers)
         api = Api(auth, self.service, is_open=self.config.is_open)
         routes = [
             *api.routes(),
             *Admin(auth, self.service).routes(),
             *Operations(auth, self.metrics).routes(),
+            feed.route(),
             openapi.route(self.config.settings),
             *pages.Pages(auth, self.service, api, is_open=self.config.is_open).routes(),
         ]
-        app = Starlette(routes=routes, lifespan=self._lifespan)
+        app = Starlette(routes=routes, lifespan=lambda _: self._lifespan(feed))
         auth.install(app)
         app.add_exception_handler(SojournError, self._problem)
         app.add_exception_handler(HTTPException, self._plain_problem)
@@ -114,12 +121,14 @@ class Server:
         return _Outermost(app, self.metrics)
 
     @asynccontextmanager
-    async def _lifespan(self, app: Any) -> AsyncIterator[None]:
+    async def _lifespan(self, feed: RevocationFeed) -> AsyncIterator[None]:
         await self.open()
+        _call_at_signal(feed.stop)
         purging = asyncio.create_task(self._purge_now_and_then())
         try:
             yield
         finally:
+            feed.stop()
             purging.cancel()
             with suppress(asyncio.CancelledError):
                 await purging
@@ -156,6 +165,17 @@ class Server:
     async def _failure(self, request: Request, error: Exception) -> Response:
         log.error("a request failed", exc_info=error)
         return await self._problem(request, plain_error("internal", 500, "something failed here"))
+
+
+def _call_at_signal(stop: Callable[[], None]) -> None:
+    """Have something stopped as soon as a signal comes; the HTTP server would wait for it.
+
+    The HTTP server hears of a signal through the event loop's wake-up descriptor, which is written
+    whatever handler is set (`signal.set_wakeup_fd`), so that setting one takes nothing from it.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop())
 
 
 def plain_error(code: str, status: int, detail: str) -> SojournError:

@@ -53,6 +53,8 @@ CALLS = (
          codes=("unsupported_in_mode", "not_found")),
     Call("POST", "/auth/password", "Change the password; other sessions end", 204,
          api.PasswordBody, codes=("invalid_credentials", "weak_password", "rate_limited")),
+    Call("GET", "/auth/revocations", "Follow the revocation feed, with a verifier's token",
+         is_public=True, codes=("invalid_token",)),
     Call("GET", "/.well-known/jwks.json", "The public signing keys", is_public=True),
     Call("GET", "/.well-known/openid-configuration", "The issuer's metadata", is_public=True),
     Call("GET", "/admin/users", "List accounts", codes=("forbidden",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from sqlite3 import Connection
@@ -11,6 +12,9 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 from sojourn.errors import ConfigurationError, StoreError
 from sojourn.stores.sqlite_file import SqliteFile, attach, detach, registry_lock
 from sojourn.stores.sqlite_writer import Job
+
+OLDEST_SQLITE = (3, 37, 0)
+"""The first with STRICT tables."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,11 +33,20 @@ class Database:
     """
 
     def __init__(self, path: str | Path, *, durable: bool = True) -> None:
-        """Open nothing yet."""
+        """Open nothing yet.
+
+        Raises:
+            ConfigurationError: The path names no file, or SQLite is too old.
+        """
         if str(path) in {"", ":memory:"}:
             raise ConfigurationError(
                 f"a SQLite store needs a file, not {str(path)!r}: each connection would have a database "
                 "of its own; use memory:// for a store of the process"
+            )
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise ConfigurationError(
+                f"SQLite {sqlite3.sqlite_version} is too old, {'.'.join(map(str, OLDEST_SQLITE))} is "
+                "needed; use a Python with a newer one, or another store"
             )
         self.path = str(path)
         self._durable = durable
@@ -60,6 +73,8 @@ class Database:
         with registry_lock():
             if self._file is None:
                 self._file = attach(self.path, durable=self._durable)
+            else:
+                self._file.create()  # deleted under us: whoever opens again means to begin anew
 
     def close(self) -> None:
         """Finish what was asked; close connections that nobody else in the process uses. Idempotent."""

@@ -45,7 +45,7 @@ class SqliteFile:
     """Connections to one file: a pool of readers, the writer's, the followers'.
 
     Args:
-        path: The real path of a file that exists.
+        path: The real path of the file, which need not be there yet.
         durable: Whether a commit is on the disk before it is acknowledged.
     """
 
@@ -73,6 +73,15 @@ class SqliteFile:
     def _wake_followers(self) -> None:
         for event in tuple(self.followers):
             event.set()
+
+    def create(self) -> None:
+        """Create the file if it is missing.
+
+        Raises:
+            StoreError: It cannot be created.
+        """
+        with _registry.creating:
+            create_file(Path(self.path))
 
     # --- connections ------------------------------------------------------------------------------
 
@@ -220,12 +229,10 @@ def attach(path: str, *, durable: bool) -> SqliteFile:
     Raises:
         StoreError: The file cannot be created.
     """
-    real = Path(path).resolve()
-    with _registry.creating:
-        create_file(real)
-    file = _registry.files.get(str(real))
-    if file is None:
-        file = _registry.files[str(real)] = SqliteFile(str(real), durable=durable)
+    real = str(Path(path).resolve())
+    file = _registry.files.get(real) or SqliteFile(real, durable=durable)
+    file.create()
+    _registry.files[real] = file
     file.users += 1
     if durable and not file.durable:
         file.durable = True

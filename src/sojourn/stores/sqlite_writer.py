@@ -19,7 +19,7 @@ from typing import Any, cast
 from sojourn.errors import StoreError
 from sojourn.stores.sqlite_connection import WRITE_SECONDS, Slot, is_busy, store_error
 
-PAUSE_SECONDS = 0.005
+PAUSE_SECONDS = 0.001
 """Between attempts: some of SQLite's refusals do not wait for its own timeout."""
 
 
