@@ -1,18 +1,23 @@
-"""Notes for those who signed in, and a basket for visitors: a Starlette application with Sojourn."""
+"""A basket for visitors that is kept when they sign in: a Starlette application with Sojourn."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from sojourn import InvalidCredentials
 from sojourn.starlette import Auth
 
 auth = Auth("sqlite:///app.db", url="http://127.0.0.1:8000")
+PASSWORDS = {"ann": "seven unrelated words"}  # yours are hashed, in your database
 
 
 async def login(request: Request) -> JSONResponse:
-    form = await request.json()  # check the password here
-    signed_in = await auth.login(request, form["user"], carry=["basket"])
+    form = await request.json()
+    attempt = await auth.begin(form["user"])  # before the password is checked
+    if PASSWORDS.get(form["user"]) != form["password"]:
+        raise InvalidCredentials("the name and the password do not belong together")
+    signed_in = await auth.login(request, form["user"], attempt=attempt, carry=["basket"])
     return JSONResponse(signed_in.public())
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from pages import DOCS, ROOT
+from docs.pages import DOCS, ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
 

@@ -53,6 +53,7 @@ def test_what_pyjwt_signs_is_verified(alg):
     assert FULL == verifier(signing).verify(theirs, now=NOW)
 
 
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize("alg", ALGORITHMS)
 def test_joserfc_reads_what_is_issued(alg):
     """Joserfc verifies our tokens under our published key."""
@@ -65,6 +66,7 @@ def test_joserfc_reads_what_is_issued(alg):
     assert signing.kid == seen.header["kid"]
 
 
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize("alg", ALGORITHMS)
 def test_what_joserfc_signs_is_verified(alg):
     """We verify joserfc's tokens, and give its keys the same thumbprint."""

@@ -57,7 +57,7 @@ def test_json_test_suite(vectors):
         expected = DECIDED.get(case["name"], expected)
         if verdict != expected:
             wrong.append((case["name"], case["expect"], verdict))
-        if verdict and case["name"] not in {"number_1e-999.json"}:
+        if verdict and case["name"] != "number_1e-999.json":
             assert json.loads(raw) == value
         assert not (strict_json.is_plain(raw) and not verdict)
         counts[f"{case['expect']}: {'accepted' if verdict else 'refused'}"] += 1

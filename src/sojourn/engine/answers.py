@@ -66,6 +66,8 @@ class Checked(Generic[ClaimsT]):
 
     principal: Principal[ClaimsT] | None = None
     refusal: Refused | None = None
+    renewed: SignedIn[ClaimsT] | None = field(default=None, repr=False)
+    """What was handed out where the check renewed a hybrid sign-in in passing."""
     outgoing: Outgoing = field(default=NOTHING_TO_SEND, repr=False)
     now_ms: int = 0
 

@@ -194,7 +194,7 @@ async def check(
         except Refused as error:
             return Checked(refusal=error, now_ms=now_ms)
         checked = _met(signed_in.principal, need, now_ms)
-        return replace(checked, outgoing=signed_in.outgoing)
+        return replace(checked, renewed=signed_in, outgoing=signed_in.outgoing)
     return Checked(refusal=answer.refusal, now_ms=now_ms)
 
 

@@ -87,6 +87,8 @@ class Keys:
         # One value, since threads share it: a ring with another's version would undo a change.
         self._stored = (ring, stored.version if stored else 0)
         keys = keyring.unseal(ring.keys, self._secrets)
+        if self._signing.keys() != {key.kid for key in keys}:
+            self.remembered.entries.clear()
         self._signing = {key.kid: key for key in keys}
         self._verifier = TokenVerifier(
             KeySet([key.verifying for key in keys]),
@@ -97,7 +99,6 @@ class Keys:
                 leeway_seconds=self._settings.leeway_seconds,
             ),
         )
-        self.remembered.entries.clear()
         if ring.next_signs_from_ms(self._settings, now_ms=core.clock()) is not None:
             await self._add_due(core)
 

@@ -28,6 +28,7 @@ MAX_TOKEN_BYTES = 8 * 1024
 MAX_LEARNT_HEADERS = 256
 MAX_LEARNT_HEADER_BYTES = 1024
 _DOT = 0x2E
+_DOTS = 2  # between the three segments of RFC 7515 section 7.1
 
 # What would let the token choose its key, or change what is signed: RFC 7515 sections 4.1.2 to
 # 4.1.6 (RFC 8725 section 3.10), RFC 7515 section 4.1.11 and RFC 7797, RFC 7516. Thumbprints (x5t)
@@ -87,7 +88,7 @@ def split(token: str, *, max_bytes: int) -> list[bytes]:
     if not token.isascii():
         raise InvalidToken(reason="not_ascii")
     segments = token.encode().split(b".", 3)
-    if len(segments) != 3:  # noqa: PLR2004 - the three of RFC 7515 section 7.1
+    if len(segments) != _DOTS + 1:
         raise InvalidToken(reason="not_three_segments")
     return segments
 
@@ -163,7 +164,8 @@ class Opener:
         verify = self._learnt.get(header)
         is_new = verify is None
         if verify is None or _DOT in payload:
-            split(token, max_bytes=self._max_bytes)
+            if token.count(".") != _DOTS:
+                raise InvalidToken(reason="not_three_segments")
             verify = self.key_for(parsed(header)).check
         try:
             if not verify(base64url.decode(signature), signing_input):

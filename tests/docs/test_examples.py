@@ -1,0 +1,279 @@
+"""The examples of README.md and docs/ work as they stand.
+
+The Python blocks of a page run in order, in one namespace, in an empty folder, with nothing of
+Sojourn in the environment; ``await`` stands at the top level. A block behind ``<!-- file: NAME -->``
+is written to that file instead, and where there are test files pytest runs them. What stands behind
+``<!-- not executed -->`` is left out, and counted here. Shell blocks of server.md run against a real
+server.
+"""
+
+import ast
+import asyncio
+import builtins
+import importlib.util
+import inspect
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from docs.pages import DOCS, NOT_EXECUTED, PAGES, ROOT, blocks_of, name_of
+
+import sojourn
+from sojourn import AsyncSojourn, Sojourn
+from sojourn.server.config import load_config
+from sojourn.starlette import Auth
+from sojourn.testing.client import Client
+
+README = ROOT / "README.md"
+WITH_PYTHON = [page for page in PAGES if blocks_of(page, "python")]
+NOT_EXECUTED_BLOCKS = {"audit.md": 1, "cli.md": 1, "server.md": 4}
+SERVER_SECONDS = 30
+
+
+def environment():
+    """Give programs that are started the package under test, and nothing else of Sojourn."""
+    return os.environ | {"PYTHONPATH": str(Path(sojourn.__file__).parents[1])}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Be in an empty folder, with nothing of Sojourn in the environment."""
+    for name in [name for name in os.environ if name.startswith("SOJOURN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+async def run(blocks, namespace):
+    """Run Python blocks in order in a namespace, then close what they left open."""
+    try:
+        for block in blocks:
+            code = compile(
+                block.padded, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            )
+            result = eval(code, namespace)
+            if inspect.isawaitable(result):
+                await result
+    finally:
+        for value in tuple(namespace.values()):
+            match value:
+                case Auth():
+                    await value.sojourn.close()
+                case AsyncSojourn():
+                    await value.close()
+                case Sojourn():
+                    value.close()
+
+
+def new_namespace():
+    """Make a namespace in which classes find their module."""
+    module = ModuleType("page")
+    sys.modules["page"] = module
+    vars(module)["__builtins__"] = builtins
+    return vars(module)
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
+def test_python_blocks_run(page, folder):
+    """Every complete Python block of a page runs, and its assertions hold."""
+    blocks = [block for block in blocks_of(page, "python") if block.is_executed]
+    for block in blocks:
+        if block.file:
+            (folder / block.file).write_text(block.code)
+    asyncio.run(run([block for block in blocks if not block.file], new_namespace()))
+    if any(block.file.startswith("test_") for block in blocks):
+        run_pytest(folder)
+
+
+def run_pytest(folder):
+    """Have pytest run the test files of a folder, as a reader would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_is_not_executed_is_counted():
+    """A block is left out only where this says so."""
+    counted = {
+        page.name: number
+        for page in PAGES
+        if (number := sum(not block.is_executed for block in blocks_of(page)))
+    }
+    assert counted == NOT_EXECUTED_BLOCKS
+    assert sum(page.read_text().count(NOT_EXECUTED) for page in PAGES) == sum(counted.values())
+
+
+def test_the_readme_application(folder):
+    """The Starlette application of the README signs in and says who it is."""
+    first = blocks_of(README, "python")[0]
+    assert "Starlette" in first.code
+    assert len(first.code.strip().splitlines()) <= 19
+    namespace = new_namespace()
+    exec(compile(first.padded, str(README), "exec"), namespace)
+    with Client(namespace["app"], namespace["auth"]) as client:
+        assert client.get("/me").json()["code"] == "unauthenticated"
+        assert client.post("/login").json()["subject"] == "ann"
+        assert client.get("/me").json() == {"subject": "ann"}
+    assert (folder / "app.db").exists()
+
+
+# --- examples/ ------------------------------------------------------------------------------------
+
+
+def example(name):
+    """Import an example."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_starlette_example(folder):
+    """A visitor's basket is there after signing in, and the wrong password signs nobody in."""
+    notes = example("starlette_notes")
+    with Client(notes.app, notes.auth) as client:
+        client.post("/basket", json={"item": "tea"})
+        wrong = client.post("/login", json={"user": "ann", "password": "a guess"})
+        assert wrong.json()["code"] == "invalid_credentials"
+        assert client.get("/me").status_code == 401
+        right = {"user": "ann", "password": "seven unrelated words"}
+        assert client.post("/login", json=right).json()["subject"] == "ann"
+        assert client.get("/me").json() == {"subject": "ann"}
+        assert client.get("/basket").json() == {"basket": ["tea"]}
+        client.post("/logout")
+        assert client.get("/me").status_code == 401
+
+
+def test_the_wsgi_example(folder):
+    """The blocking face serves a WSGI application: sign in, be known, sign out."""
+    notes = example("wsgi_notes")
+    cookies = {}
+
+    def call(method, path, **environ):
+        answer = {}
+
+        def start_response(status, headers):
+            answer["status"] = int(status[:3])
+            for name, value in headers:
+                if name == "Set-Cookie":
+                    cookie, _, secret = value.partition(";")[0].partition("=")
+                    cookies[cookie] = secret
+
+        header = "; ".join(f"{name}={value}" for name, value in cookies.items() if value)
+        base = {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_COOKIE": header}
+        body = b"".join(notes.application(base | environ, start_response))
+        return answer["status"], body
+
+    with notes.auth:
+        assert call("GET", "/me")[0] == 401
+        assert call("POST", "/login") == (200, b'{"subject": "ann"}')
+        assert call("GET", "/me") == (200, b'{"subject": "ann"}')
+        foreign = {"HTTP_ORIGIN": "https://elsewhere.example"}
+        assert call("POST", "/logout", **foreign)[0] == 403
+        assert call("POST", "/logout")[0] == 200
+        assert call("GET", "/me")[0] == 401
+        assert call("GET", "/nowhere")[0] == 404
+
+
+def test_every_example_is_tested():
+    """No example is left out."""
+    names = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    assert names == {"starlette_notes", "wsgi_notes"}
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def served(folder) -> Iterator[str]:
+    """Run `sojourn serve` in a folder, as the page says, on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sojourn.cli", "serve", "--port", str(port)],
+            cwd=folder,
+            env=environment(),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/livez", process, log)
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+        assert process.wait(SERVER_SECONDS) == 0, log.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def wait_for(url, process, log):
+    """Wait until a server answers."""
+    deadline = time.monotonic() + SERVER_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    raise AssertionError(f"the server does not answer:\n{log.read_text()}")
+
+
+def test_shell_blocks_of_the_server_run(folder):
+    """The curl calls of server.md work in order against a new server, and none is refused."""
+    if shutil.which("curl") is None:
+        if os.environ.get("SOJOURN_REQUIRE_SERVICES"):
+            pytest.fail("curl is needed, and SOJOURN_REQUIRE_SERVICES demands it")
+        pytest.skip("needs curl")
+    blocks = [block for block in blocks_of(DOCS / "server.md", "sh") if block.is_executed]
+    assert len(blocks) >= 2
+    strict = 'set -euo pipefail\ncurl() { command curl --fail-with-body -sS "$@"; }\n'
+    with served(folder) as url:
+        script = strict + "\n".join(block.code for block in blocks)
+        done = subprocess.run(
+            ["bash", "-c", script.replace("http://127.0.0.1:8000", url)],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"subject":' in done.stdout
+    assert '"lines":[' in done.stdout
+
+
+def test_configuration_files_load(folder):
+    """The TOML examples are configurations the server takes."""
+    blocks = [block for page in PAGES for block in blocks_of(page, "toml")]
+    assert blocks
+    for block in blocks:
+        secret_file = folder / "secret"
+        secret_file.write_text("a-secret-of-the-documentation-0123456789\n")
+        named = tomllib.loads(block.code)["secret_file"]
+        (folder / "sojourn.toml").write_text(block.code.replace(named, str(secret_file)))
+        config = load_config(environ={"SOJOURN_CONFIG": str(folder / "sojourn.toml")})
+        assert config.settings.url == "https://auth.example.com"
+        assert config.is_open is False
