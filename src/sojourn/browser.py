@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -113,6 +114,20 @@ class Browser:
             refresh=found.values.get(self.names.refresh, ""),
             guest=guest,
         )
+
+    def after(self, incoming: Incoming, outgoing: Outgoing) -> Incoming:
+        """Give the request as the browser would send it after an answer with these headers.
+
+        What handles a request that was renewed in passing goes on with the new credentials: to
+        present the old ones once more would look like theft.
+        """
+        cookies = dict(read_cookies(incoming.cookies, self._all_names).values)
+        for name, text in outgoing.headers:
+            if name == "Set-Cookie":
+                cookie, _, rest = text.partition("=")
+                cookies[cookie] = rest.partition(";")[0]
+        header = "; ".join(f"{name}={value}" for name, value in cookies.items() if value)
+        return dataclasses.replace(incoming, cookies=header)
 
     def is_cross_site(self, incoming: Incoming) -> bool:
         """Tell whether an unsafe request comes from a page that is not trusted (CSRF).

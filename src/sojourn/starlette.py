@@ -179,9 +179,7 @@ class Auth(Generic[ClaimsT]):
     async def _required(self, request: HTTPConnection, need: Need) -> Principal[ClaimsT]:
         state = _of(request)
         if need.max_lag_seconds is not None:
-            # Renewal has had its chance in the middleware; this asks about the same credential.
-            state.checked = await self.sojourn.check(state.incoming, need=need)
-            state.outgoing += state.checked.outgoing
+            state.checked = await self.sojourn.check(state.incoming, need=need, renew=False)
         elif state.error is not None:
             raise state.error
         return cast("Principal[ClaimsT]", state.checked.require(need))
@@ -202,7 +200,10 @@ class Auth(Generic[ClaimsT]):
     async def refresh(
         self, request: HTTPConnection, *, refresh_token: str | None = None
     ) -> SignedIn[ClaimsT]:
-        """See `AsyncSojourn.refresh`."""
+        """See `AsyncSojourn.refresh`; what the middleware has just renewed is not rotated again."""
+        renewed = _of(request).checked.renewed
+        if refresh_token is None and renewed is not None:
+            return renewed
         signed_in = await self.sojourn.refresh(incoming_of(request), refresh_token=refresh_token)
         return self.hand_out(request, signed_in)
 
@@ -243,6 +244,7 @@ class Auth(Generic[ClaimsT]):
         state = _of(request)
         # What a renewal in passing handed out is overtaken by what was just handed out.
         state.outgoing = signed_in.outgoing
+        state.incoming = self.sojourn.core.browser.after(state.incoming, signed_in.outgoing)
         state.checked = Checked(principal=signed_in.principal, now_ms=self.sojourn.core.clock())
         state.error = state.data = None
         _show(request.scope, state)
@@ -308,6 +310,8 @@ class SojournMiddleware:
         try:
             state.checked = await self.auth.sojourn.check(incoming, renew=not is_websocket)
             state.outgoing = state.checked.outgoing
+            if state.checked.renewed is not None:
+                state.incoming = core.browser.after(incoming, state.outgoing)
         except SojournError as error:
             state.error = error  # a public page works without the store; `current` raises it
         cors = core.browser.cors(incoming) if is_shared else Outgoing()
@@ -317,7 +321,7 @@ class SojournMiddleware:
             if message["type"] in {"http.response.start", "websocket.accept"}:
                 data, state.data = state.data, None
                 if data is not None:
-                    state.outgoing += await self.auth.sojourn.save(incoming, data)
+                    state.outgoing += await self.auth.sojourn.save(state.incoming, data)
                 _write(message, state.outgoing + cors)
             await send(message)
 

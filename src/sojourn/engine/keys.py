@@ -69,15 +69,25 @@ class Keys:
         return self._stored[0]
 
     async def load(self, core: Core) -> None:
-        """Read the ring, making its first key where there is none."""
-        self._is_outdated = False  # before reading, so that a mark set meanwhile is kept
-        try:
-            await self._load(core)
-        except BaseException:
-            self._is_outdated = True
-            raise
+        """Read the ring, adding the key that is due: the first one, or the next.
 
-    async def _load(self, core: Core) -> None:
+        Raises:
+            Conflict: Others changed the ring at each attempt.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            self._is_outdated = False  # before reading, so that a mark set meanwhile is kept
+            try:
+                await self._read(core)
+            except BaseException:
+                self._is_outdated = True
+                raise
+            signs_from_ms = self.ring.next_signs_from_ms(self._settings, now_ms=core.clock())
+            if signs_from_ms is None:
+                return
+            await self._add(core, signs_from_ms=signs_from_ms, by="schedule")
+        raise Conflict("the key ring kept changing; try again")
+
+    async def _read(self, core: Core) -> None:
         stored = await core.store.get_document(DOCUMENT)
         self._loaded_at_ms = core.clock()
         ring = msgspec.msgpack.decode(stored.payload, type=Ring) if stored else Ring()
@@ -99,8 +109,6 @@ class Keys:
                 leeway_seconds=self._settings.leeway_seconds,
             ),
         )
-        if ring.next_signs_from_ms(self._settings, now_ms=core.clock()) is not None:
-            await self._add_due(core)
 
     async def reload_for_unknown_kid(self, core: Core) -> bool:
         """Read the ring again for a kid it did not have, within a budget of its own."""
@@ -114,24 +122,17 @@ class Keys:
     async def signing_key(self, core: Core) -> SigningKey:
         """Give the key that signs now, rotating the ring where that is due."""
         for _ in range(MAX_ATTEMPTS):
-            now_ms = core.clock()
-            if self._is_outdated:
+            due_ms = self.ring.next_signs_from_ms(self._settings, now_ms=core.clock())
+            if self._is_outdated or due_ms is not None:
                 await self.load(core)
-            if self.ring.next_signs_from_ms(self._settings, now_ms=now_ms) is not None:
-                await self._add_due(core)
-            signer = self.ring.signer(alg=self._settings.signing_algorithm, now_ms=now_ms)
-            if signer is not None and signer.kid in self._signing:
-                return self._signing[signer.kid]
-            await self.load(core)
+            signer = self.ring.signer(alg=self._settings.signing_algorithm, now_ms=core.clock())
+            key = self._signing.get(signer.kid) if signer else None
+            if key is not None:
+                return key
+            self._is_outdated = True
         raise Conflict("the key ring kept changing; try again")
 
-    async def _add_due(self, core: Core) -> None:
-        now_ms = core.clock()
-        signs_from_ms = self.ring.next_signs_from_ms(self._settings, now_ms=now_ms)
-        if signs_from_ms is not None:
-            await self.add(core, signs_from_ms=signs_from_ms, by="schedule")
-
-    async def add(
+    async def _add(
         self, core: Core, *, signs_from_ms: int, by: str, revoke: tuple[str, ...] = ()
     ) -> bool:
         """Publish a new key; with `revoke`, take those and all their tokens back at once.
@@ -159,7 +160,6 @@ class Keys:
         if is_added:
             added = [Event(kind=Kind.RING, kid=key.kid)]
             await self._announce(core, added, [core.audit("key_added", by=by, reason=key.kid)])
-        await self.load(core)
         return is_added
 
     async def _announce(self, core: Core, events: list[Event], records: list[AuditRecord]) -> None:
@@ -187,7 +187,8 @@ class Keys:
         for _ in range(MAX_ATTEMPTS):
             await self.load(core)
             old = tuple(key.kid for key in self.ring.keys) if is_emergency else ()
-            if await self.add(core, signs_from_ms=core.clock() + delay_ms, by=by, revoke=old):
+            if await self._add(core, signs_from_ms=core.clock() + delay_ms, by=by, revoke=old):
+                await self.load(core)
                 return
         raise Conflict("the key ring kept changing; try again")
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from unittest.mock import patch
 
+import httpx2
 from starlette.testclient import TestClient
 
 from sojourn.aio import AsyncSojourn
@@ -55,11 +56,12 @@ def sign_in(client: Client, subject: Subject, **options: Unpack[LoginOptions]) -
     signed_in = _run(client.sojourn.login(Incoming(), subject, **options))
     if signed_in.transport == "bearer":
         client.headers["Authorization"] = f"Bearer {signed_in.access_token}"
-    for name, value in signed_in.outgoing.headers:
-        if name == "Set-Cookie":
-            pair = value.partition(";")[0]
-            cookie, _, secret = pair.partition("=")
-            client.cookies.set(cookie, secret)
+    answer = httpx2.Response(
+        200,
+        headers=signed_in.outgoing.headers,
+        request=httpx2.Request("POST", client.base_url),
+    )
+    client.cookies.extract_cookies(answer)
     return signed_in
 
 
