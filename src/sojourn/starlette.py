@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, TypeVar, U
 
 from starlette.authentication import AuthCredentials, BaseUser, UnauthenticatedUser
 from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from sojourn.aio import AsyncSojourn
@@ -32,7 +32,6 @@ from sojourn.problems import problem_of
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 P = ParamSpec("P")
@@ -273,6 +272,17 @@ class Auth(Generic[ClaimsT]):
         return with_data
 
 
+class _NotSaved(Exception):
+    """Session data could not be saved when the response was about to start; it must not claim so.
+
+    Not a `SojournError`: Starlette's handlers believe that the response has started by then.
+    """
+
+    def __init__(self, error: SojournError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class SojournMiddleware:
     """Checks each request that presents a credential, and writes what is handed out.
 
@@ -321,11 +331,18 @@ class SojournMiddleware:
             if message["type"] in {"http.response.start", "websocket.accept"}:
                 data, state.data = state.data, None
                 if data is not None:
-                    state.outgoing += await self.auth.sojourn.save(state.incoming, data)
+                    try:
+                        state.outgoing += await self.auth.sojourn.save(state.incoming, data)
+                    except SojournError as error:
+                        raise _NotSaved(error) from error
                 _write(message, state.outgoing + cors)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except _NotSaved as failure:
+            answer = await _problem(Request(scope), failure.error)
+            await answer(scope, receive, send_with_headers)
 
 
 def incoming_of(request: HTTPConnection) -> Incoming:

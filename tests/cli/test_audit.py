@@ -95,7 +95,7 @@ class _Store:
         list(range(3, 9000, 7)),
         [*range(1, 50), *range(100_000, 100_003)],
     ],
-    ids=str,
+    ids=["none", "one", "seventh", "five", "many", "gaps", "a leap"],
 )
 @pytest.mark.parametrize("count", [0, 1, 5, 2500])
 async def test_last_lines_of_any_trail(numbers: list[int], count: int) -> None:

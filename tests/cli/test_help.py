@@ -9,7 +9,7 @@ import pytest
 from cli.programs import Cli, environment, run
 
 from sojourn._version import __version__
-from sojourn.cli.commands import Command
+from sojourn.cli.commands import WithExamples
 from sojourn.cli.root import root
 
 
@@ -48,6 +48,9 @@ def test_there_are_exactly_the_known_commands() -> None:
         "users enable",
         "users list",
         "users roles",
+        "verifiers add",
+        "verifiers list",
+        "verifiers remove",
     ]
 
 
@@ -62,13 +65,13 @@ def test_each_command_has_examples_json_and_quiet(
     assert f"sojourn {' '.join(path)}" in examples
     assert "--json" in shown.stdout
     assert "-q, --quiet" in shown.stdout
-    assert isinstance(command, Command)
+    assert isinstance(command, WithExamples)
 
 
 @pytest.mark.parametrize(("path", "command"), COMMANDS, ids=NAMES)
 def test_each_example_would_be_understood(path: tuple[str, ...], command: click.Command) -> None:
     """An example has no option that the command does not know."""
-    assert isinstance(command, Command)
+    assert isinstance(command, WithExamples)
     known = {option for param in command.params for option in param.opts} | {"--help"}
     for example in command.examples:
         ours = example.partition("#")[0].partition(" | jq")[0].rpartition("sojourn ")[2]
@@ -91,9 +94,20 @@ def test_help_lists_the_groups_and_explains_exit_codes() -> None:
     """`sojourn --help` names every command, where settings come from and what exit codes mean."""
     shown = run("--help")
     assert shown.returncode == 0
-    for word in ("serve", "config", "users", "sessions", "keys", "audit", "jwt", "completion"):
+    for word in (
+        "serve",
+        "config",
+        "users",
+        "sessions",
+        "keys",
+        "audit",
+        "jwt",
+        "completion",
+        "verifiers",
+    ):
         assert f"\n  {word} " in shown.stdout
     assert "Exit codes: 0 ok" in shown.stdout
+    assert "\nExamples:\n  sojourn serve\n" in shown.stdout
     assert "SOJOURN_CONFIG" in shown.stdout
 
 

@@ -193,7 +193,7 @@ def test_a_revocation_from_another_process(mode: str) -> None:
             assert client.get("/auth/session").status_code == 200
             revoked = run("sessions", "revoke", signed["sid"], "--json")
             assert revoked.returncode == 0, revoked.stderr
-            deadline = time.monotonic() + 0.5
+            deadline = time.monotonic() + 2
             while (answer := client.get("/auth/session")).status_code == 200:
                 assert time.monotonic() < deadline, "still accepted"
             assert answer.status_code == 401
@@ -205,9 +205,10 @@ def test_disabling_from_another_process() -> None:
     with serving() as server:
         token = server.log_in(transport="bearer").json()["access_token"]
         assert run("users", "disable", "demo@example.com").returncode == 0
-        time.sleep(0.3)
         bearer = {"Authorization": f"Bearer {token}"}
-        assert httpx2.get(f"{server.url}/auth/session", headers=bearer).status_code == 401
+        deadline = time.monotonic() + 2
+        while httpx2.get(f"{server.url}/auth/session", headers=bearer).status_code == 200:
+            assert time.monotonic() < deadline, "still accepted"
         assert server.log_in().status_code == 401
     with serving() as again:
         assert again.said["account"]["password"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import tracemalloc
 
@@ -393,7 +394,8 @@ def test_ambiguous_json_is_refused_in_the_header(reason, payload):
     if reason == "json_duplicate_name":
         text = text.replace('"sub"', '"kid"').replace('"s\\u0075b"', '"k\\u0069d"')
     hostile = f"{b64(text)}.{PAYLOAD}.{SIGNATURE}"
-    assert reason == reason_before_cryptography(hostile)
+    is_large = len(b64(text)) > jws.MAX_HEADER_BYTES
+    assert ("header_too_large" if is_large else reason) == reason_before_cryptography(hostile)
 
 
 def test_sixteen_levels_are_accepted():
@@ -661,15 +663,17 @@ def test_text_that_is_not_ascii_is_refused(hostile):
 
 def test_a_refusal_costs_little():
     """Before any cryptography: at most 1 ms, and memory at most four times the token."""
-    large = "x" * 5500
+    rest = f".{'A' * 6000}.{SIGNATURE}"
     hostile = {
-        "depth": f"{b64('[' * 5500)}.{PAYLOAD}.{SIGNATURE}",
-        "objects": b64('{"a":' * 1100) + f".{PAYLOAD}.{SIGNATURE}",
-        "member": with_header(x=large),
-        "kid": with_header(kid=large),
+        "depth": b64("[" * 1500) + rest,
+        "objects": b64('{"a":' * 300) + rest,
+        "member": b64(json.dumps(tokens.header(kid="?", x="x" * 1400))) + rest,
+        "kid": b64(json.dumps(tokens.header(kid="x" * 1400))) + rest,
+        "number": b64('{"alg":' + "1" * 1500 + "}") + rest,
+        "escapes": b64('{"alg":"' + "\\u0041" * 240 + '"}') + rest,
+        "quotes": b64("[" * 20 + '"' + '\\"' * 700) + rest,
+        "header": b64(json.dumps(tokens.header(x="x" * 5000))) + f".{PAYLOAD}.{SIGNATURE}",
         "dots": "." * 8192,
-        "number": b64('{"alg":' + "1" * 5500 + "}") + f".{PAYLOAD}.{SIGNATURE}",
-        "escapes": b64('{"alg":"' + "\\u0041" * 900 + '"}') + f".{PAYLOAD}.{SIGNATURE}",
         "huge": "A" * 10_000_000,
         "base64": f"{HEADER}.{'!' * 8000}.{SIGNATURE}",
     }
@@ -689,9 +693,11 @@ def test_a_refusal_costs_little():
         finally:
             tracemalloc.stop()
         print(f"{name:8} {len(each):>9} bytes: {min(seconds) * 1e6:7.1f} us, peak {peak} bytes")
-        assert min(seconds) <= 0.001, name
-        # A floor for what raising costs by itself: the frames and the error.
-        assert peak <= 4 * len(each) + 4096, name
+        # Coverage makes every line dearer; the figures are those of an undisturbed run.
+        is_disturbed = sys.gettrace() is not None
+        assert is_disturbed or min(seconds) <= 0.001, name
+        # On top of the token's share: what raising costs by itself, the frames and the error.
+        assert is_disturbed or peak <= 4 * len(each) + 2048, name
 
 
 def test_a_refusal_holds_no_part_of_the_token():

@@ -15,8 +15,8 @@ from sojourn.cli.place import Place
 Function = Callable[..., Any]
 
 
-class Command(click.Command):
-    """A command with examples at the end of its help.
+class WithExamples(click.Command):
+    """What ends its help with examples.
 
     Args:
         examples: Lines as they are typed.
@@ -37,7 +37,7 @@ class Command(click.Command):
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
-def command(name: str, *examples: str) -> Callable[[Function], Command]:
+def command(name: str, *examples: str) -> Callable[[Function], WithExamples]:
     """Make a function a command that is given an `Output` first.
 
     Args:
@@ -45,14 +45,14 @@ def command(name: str, *examples: str) -> Callable[[Function], Command]:
         examples: Lines as they are typed, for the help.
     """
 
-    def decorate(function: Function) -> Command:
+    def decorate(function: Function) -> WithExamples:
         @click.option("--json", "is_json", is_flag=True, help="One JSON document to stdout.")
         @click.option("-q", "--quiet", "is_quiet", is_flag=True, help="No chatter on stderr.")
         @functools.wraps(function)
         def run(*, is_json: bool, is_quiet: bool, **values: Any) -> Any:
             return function(Output(is_json, is_quiet), **values)
 
-        return click.command(name, cls=Command, examples=examples)(run)
+        return click.command(name, cls=WithExamples, examples=examples)(run)
 
     return decorate
 

@@ -10,12 +10,14 @@ import click
 
 from sojourn._version import __version__
 from sojourn.cli import ending
+from sojourn.cli.commands import WithExamples
 
 COMMANDS = {
     "serve": "sojourn.cli.serve:serve",
     "config": "sojourn.cli.config:config",
     "users": "sojourn.cli.users:users",
     "sessions": "sojourn.cli.sessions:sessions",
+    "verifiers": "sojourn.cli.verifiers:verifiers",
     "keys": "sojourn.cli.keys:keys",
     "audit": "sojourn.cli.audit:audit",
     "jwt": "sojourn.cli.jwt:jwt",
@@ -23,7 +25,7 @@ COMMANDS = {
 }
 
 
-class Root(click.Group):
+class Root(WithExamples, click.Group):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -62,18 +64,20 @@ class Root(click.Group):
         sys.exit(ending.code_of(lambda: run(*args, **extra), is_json="--json" in arguments))
 
 
-@click.group(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Root,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    examples=(
+        "sojourn serve",
+        "sojourn users add ada@example.com --role admin --generate",
+        "sojourn sessions revoke --all ada@example.com",
+    ),
+)
 @click.version_option(__version__, "--version", prog_name="sojourn", message="%(prog)s %(version)s")
 def root() -> None:
-    r"""Keep people signed in: the server, and what its operator does.
+    """Keep people signed in: the server, and what its operator does.
 
     Settings come from the command line, then SOJOURN_* in the environment, then the TOML file that
     SOJOURN_CONFIG names. Exit codes: 0 ok, 1 the answer is no, 2 wrong usage, 3 configuration,
     4 the store cannot be reached.
-
-    \b
-    Examples:
-      sojourn serve
-      sojourn users add ada@example.com --role admin --generate
-      sojourn sessions revoke --all ada@example.com
     """

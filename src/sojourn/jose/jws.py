@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MAX_TOKEN_BYTES = 8 * 1024
 MAX_LEARNT_HEADERS = 256
-MAX_LEARNT_HEADER_BYTES = 1024
+MAX_HEADER_BYTES = 2 * 1024  # encoded; a header that is granted has no more than a few members
 _DOT = 0x2E
 _DOTS = 2  # between the three segments of RFC 7515 section 7.1
 
@@ -166,6 +166,8 @@ class Opener:
         if verify is None or _DOT in payload:
             if token.count(".") != _DOTS:
                 raise InvalidToken(reason="not_three_segments")
+            if len(header) > MAX_HEADER_BYTES:
+                raise InvalidToken(reason="header_too_large")
             verify = self.key_for(parsed(header)).check
         try:
             if not verify(base64url.decode(signature), signing_input):
@@ -178,7 +180,7 @@ class Opener:
 
     def _learn(self, header: bytes, verify: Verify) -> None:
         """Remember a header: only of a genuine token, so that nobody else can fill the table."""
-        if len(self._learnt) < MAX_LEARNT_HEADERS and len(header) <= MAX_LEARNT_HEADER_BYTES:
+        if len(self._learnt) < MAX_LEARNT_HEADERS:
             self._learnt[header] = verify
 
     def key_for(self, header: Mapping[str, Any]) -> VerifyingKey:

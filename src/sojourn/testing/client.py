@@ -41,6 +41,11 @@ class Client(TestClient):
         super().__init__(app, base_url=auth.sojourn.settings.url, **options)
         self.sojourn = auth.sojourn
 
+    def websocket_connect(self, url: str, *args: Any, **options: Any) -> Any:
+        """Open a WebSocket at the application's own url, where its cookies belong."""
+        origin = str(self.base_url).rstrip("/").replace("http", "ws", 1)
+        return super().websocket_connect(origin + url, *args, **options)
+
 
 def sign_in(client: Client, subject: Subject, **options: Unpack[LoginOptions]) -> SignedIn[Any]:
     """Sign a subject in without going through the application's login page.

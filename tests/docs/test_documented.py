@@ -1,0 +1,224 @@
+"""Whatever somebody can set, call or be told is in docs/: what is new fails here until it is."""
+
+import ast
+import re
+import sys
+from dataclasses import fields
+
+import click
+import pytest
+from docs.pages import DOCS, ROOT
+
+from sojourn.cli import ending
+from sojourn.engine.proof import WHY_ENDED
+from sojourn.errors import Refused
+from sojourn.model import AuditRecord
+from sojourn.server import app as server_app, config as server_config
+from sojourn.server.config import load_config
+from sojourn.server.operations import Metrics
+from sojourn.settings import Settings
+
+sys.path.insert(0, str(ROOT / "tools"))
+
+import references
+
+SRC = ROOT / "src" / "sojourn"
+SOURCES = [path for path in sorted(SRC.rglob("*.py")) if "testing" not in path.parts]
+METHODS = "GET|POST|PUT|PATCH|DELETE"
+
+
+def page(name):
+    """Read a page."""
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def section(name, title):
+    """Read a section of a page."""
+    return page(name).partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def first_cells(text):
+    """Give what stands in backticks in the first cell of each row of the tables."""
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    return {word for row in rows for word in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
+
+
+def calls():
+    """Go over all calls in the sources: the name that is called, and the call."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                yield name, node
+
+
+def texts_of(node):
+    """Give every text an expression may be: of a conditional one, both."""
+    if isinstance(node, ast.IfExp):
+        return texts_of(node.body) | texts_of(node.orelse)
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return {node.value} if is_text else set()
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def test_settings_are_documented():
+    """Each setting of library and server is in settings.md, by its name and in the environment."""
+    library = {field.name for field in fields(Settings) if field.init}
+    known = library | server_config._KNOWN
+    cells = first_cells(page("settings.md"))
+    in_environment = {f"SOJOURN_{name.upper()}" for name in known}
+    assert in_environment - cells == set()
+    assert known - cells - {"secret", "secret_file"} == set()
+
+
+def test_the_environment_is_documented():
+    """Each variable that the sources name is in settings.md."""
+    named = set()
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        named |= set(re.findall(r"\bSOJOURN_[A-Z_]*[A-Z]\b", text))
+        named |= {"SOJOURN_" + name for name in re.findall(r'PREFIX \+ "([A-Z_]+)"', text)}
+    missing = {name for name in named if name not in page("settings.md")}
+    assert missing == set()
+
+
+def test_ranges_are_read_where_they_are_checked():
+    """The ranges of settings.md are those that refuse: one beyond either end is refused."""
+    ranges = references.setting_ranges()
+    assert {"max_lag_seconds", "max_sessions"} <= set(ranges)
+    for name, (low, high) in ranges.items():
+        for value in (low - 1, high + 1):
+            with pytest.raises(references.SojournError):
+                Settings(url="http://127.0.0.1:8000", **{name: value})
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def test_error_codes_are_documented():
+    """Each code is in errors.md, those that the server makes up too."""
+    codes = {kind.code for kind in references.error_classes()}
+    made_up = {"internal", "refused", *server_app._PLAIN_CODES.values()}
+    text = page("errors.md")
+    assert {code for code in codes | made_up if f"`{code}`" not in text} == set()
+
+
+def test_clients_are_told_what_to_do():
+    """Of each refusal errors.md says what a client does, and of each "later" too."""
+    codes = {
+        kind.code
+        for kind in references.error_classes()
+        if (issubclass(kind, Refused) and kind is not Refused) or kind.status in {429, 503}
+    }
+    assert codes - first_cells(section("errors.md", "What a client does")) == set()
+
+
+# --- the audit trail ------------------------------------------------------------------------------
+
+
+def audit_actions():
+    """Find every action that the sources write."""
+    writers = {"audit", "_note", "AuditRecord"}
+    found = set()
+    for name, call in calls():
+        if name in writers and call.args:
+            found |= texts_of(call.args[0])
+        for keyword in call.keywords if name in writers else ():
+            found |= texts_of(keyword.value) if keyword.arg == "action" else set()
+    return found
+
+
+def test_audit_actions_are_documented():
+    """audit.md has each action that is written, and no other."""
+    documented = first_cells(section("audit.md", "Actions"))
+    assert len(documented) >= 14
+    assert documented == audit_actions()
+
+
+def test_audit_fields_are_documented():
+    """audit.md has each field of a line, and no other."""
+    names = {field for field in AuditRecord.__struct_fields__}
+    assert first_cells(section("audit.md", "Fields")) == names
+
+
+def test_reasons_are_documented():
+    """audit.md has each reason that the sources give for an end, and no other."""
+    enders = {"delete", "revoke", "revoke_all", "_revoke_all", "delete_subject"}
+    given = {*WHY_ENDED, "refresh_late", "refresh_reuse"}
+    for name, call in calls():
+        for keyword in call.keywords if name in enders else ():
+            given |= texts_of(keyword.value) if keyword.arg == "reason" else set()
+    assert first_cells(section("audit.md", "Reasons of an end")) == given
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def endpoints(tmp_path_factory):
+    """Give every endpoint of the server."""
+    folder = tmp_path_factory.mktemp("server")
+    secret = "a-secret-of-the-documentation-0123456789"
+    environ = {"SOJOURN_SECRET": secret, "SOJOURN_DATA": str(folder)}
+    routes = server_app.Server(load_config(environ=environ)).app()._app.routes
+    return {
+        f"{method} {route.path}" for route in routes for method in route.methods if method != "HEAD"
+    }
+
+
+def test_endpoints_are_documented(endpoints):
+    """server.md has each endpoint in a table, and no other."""
+    cells = first_cells(section("server.md", "Endpoints"))
+    documented = {cell for cell in cells if re.match(rf"({METHODS}) /", cell)}
+    assert documented == endpoints
+
+
+def test_metrics_are_documented():
+    """server.md has each metric by the name it is scraped by."""
+    names = {
+        sample.name.removesuffix("_created")
+        for metric in Metrics().registry.collect()
+        for sample in metric.samples
+    }
+    families = {
+        metric.name + ("_total" if metric.type == "counter" else "")
+        for metric in Metrics().registry.collect()
+    }
+    assert {name for name in families | names if f"`{name}`" not in page("server.md")} == set()
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+def test_commands_are_documented():
+    """cli.md has each command, with examples of how it is typed."""
+    text = page("cli.md")
+    for words, command, _ in references.commands():
+        assert f"### `{words}`" in text
+        if not isinstance(command, click.Group):
+            assert command.examples, words
+
+
+def test_exit_codes_are_documented():
+    """cli.md has each exit code."""
+    codes = {ending.INTERRUPTED, *ending.EXIT_CODES.values(), ending.USAGE, 0}
+    rows = re.findall(r"^\| (\d+) \|", page("cli.md"), re.MULTILINE)
+    assert codes - {int(row) for row in rows} == set()
+
+
+# --- the pages themselves -------------------------------------------------------------------------
+
+
+def test_index_names_every_page():
+    """index.md leads to each page, and none is named that is not there."""
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", page("index.md")))
+    assert linked == {path.name for path in DOCS.glob("*.md")} - {"index.md"}
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_pages_say_nothing_of_this_machine(path):
+    """No page names a place of the machine it was written on."""
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(r"/(?:home|root|work|Users)/\S*", text) == []
