@@ -341,8 +341,8 @@ class SojournMiddleware:
         try:
             await self.app(scope, receive, send_with_headers)
         except _NotSaved as failure:
-            answer = await _problem(Request(scope), failure.error)
-            await answer(scope, receive, send_with_headers)
+            response = await _problem(Request(scope), failure.error)
+            await response(scope, receive, send_with_headers)
 
 
 def incoming_of(request: HTTPConnection) -> Incoming:

@@ -25,6 +25,7 @@ ARGUMENTS = [
 AXE_VERSION = "4.14.1"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 INSTALL_SECONDS = 120
+WAIT_MS = 10_000
 
 
 def _absent(what: str) -> None:
@@ -141,6 +142,7 @@ def somebody(browser, server) -> Iterator[Callable[..., Person]]:
     def make(*, email: str = "", **options) -> Person:
         context = browser.new_context(**{"java_script_enabled": False} | options)
         contexts.append(context)
+        context.set_default_timeout(WAIT_MS)
         page = context.new_page()
         page.on("console", watch)
         page.on("pageerror", lambda error: wrong.append(f"script: {error}"))

@@ -66,7 +66,7 @@ def texts_of(node):
 def test_settings_are_documented():
     """Each setting of library and server is in settings.md, by its name and in the environment."""
     library = {field.name for field in fields(Settings) if field.init}
-    known = library | server_config._KNOWN
+    known = library | set(server_config._SHAPES)
     cells = first_cells(page("settings.md"))
     in_environment = {f"SOJOURN_{name.upper()}" for name in known}
     assert in_environment - cells == set()
@@ -119,14 +119,13 @@ def test_clients_are_told_what_to_do():
 
 
 def audit_actions():
-    """Find every action that the sources write."""
+    """Find every action that the sources write: a text given to what makes or writes a line."""
     writers = {"audit", "_note", "AuditRecord"}
     found = set()
     for name, call in calls():
-        if name in writers and call.args:
-            found |= texts_of(call.args[0])
-        for keyword in call.keywords if name in writers else ():
-            found |= texts_of(keyword.value) if keyword.arg == "action" else set()
+        if name in writers:
+            actions = [keyword.value for keyword in call.keywords if keyword.arg == "action"]
+            found |= set().union(*map(texts_of, [*call.args, *actions]))
     return found
 
 

@@ -249,7 +249,11 @@ def test_shell_blocks_of_the_server_run(folder):
         pytest.skip("needs curl")
     blocks = [block for block in blocks_of(DOCS / "server.md", "sh") if block.is_executed]
     assert len(blocks) >= 2
-    strict = 'set -euo pipefail\ncurl() { command curl --fail-with-body -sS "$@"; }\n'
+    strict = (
+        "set -euo pipefail\n"
+        'curl() { command curl --fail-with-body -sS "$@"; }\n'
+        f'sojourn() {{ "{sys.executable}" -m sojourn.cli "$@"; }}\n'
+    )
     with served(folder) as url:
         script = strict + "\n".join(block.code for block in blocks)
         done = subprocess.run(
@@ -263,6 +267,7 @@ def test_shell_blocks_of_the_server_run(folder):
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"subject":' in done.stdout
     assert '"lines":[' in done.stdout
+    assert "event: heartbeat" in done.stdout
 
 
 def test_configuration_files_load(folder):

@@ -39,8 +39,8 @@ def broken_links(path):
     return broken
 
 
-def tests_in(path):
-    """Name the tests of a file."""
+def functions_in(path):
+    """Name the functions of a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
@@ -51,7 +51,7 @@ def missing_paths(path):
     missing = []
     for name, test in _PATH.findall(prose(path)):
         file = ROOT / name
-        if not file.exists() or (test and test not in tests_in(file)):
+        if not file.exists() or (test and test not in functions_in(file)):
             missing.append(f"{name}::{test}" if test else name)
     return missing
 

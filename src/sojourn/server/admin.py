@@ -13,7 +13,7 @@ from starlette.routing import Route
 from sojourn.keyring import RingKey
 from sojourn.model import ANY, AuditRecord
 from sojourn.server.accounts import parse_roles
-from sojourn.server.api import NO_CONTENT, answer
+from sojourn.server.api import NO_CONTENT, answer, shown_session
 from sojourn.server.requests import BadRequest, read_json
 from sojourn.starlette import Auth, incoming_of
 
@@ -92,19 +92,7 @@ class Admin:
         await self._reader(request)
         account = self.service.accounts.find(request.path_params["subject"])
         infos = await self.auth.sojourn.sessions(account.subject)
-        listed = [
-            {
-                "sid": info.sid,
-                "mode": info.mode,
-                "created_at": info.created_at,
-                "seen_at": info.seen_at,
-                "expires_at": info.expires_at,
-                "user_agent": info.user_agent,
-                "address": info.address,
-            }
-            for info in infos
-        ]
-        return answer({"sessions": listed})
+        return answer({"sessions": [shown_session(info) for info in infos]})
 
     async def end_all(self, request: Request) -> Response:
         """End everything of an account."""

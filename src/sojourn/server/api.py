@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sojourn.engine.answers import SessionInfo
 from sojourn.errors import NotFound, UnsupportedInMode
 from sojourn.handles import is_sid
 from sojourn.model import Mode, Principal, Tombstone, Transport
@@ -189,19 +190,7 @@ class Api:
         """List the subject's sessions."""
         principal = stored(await self.auth.current(request))
         infos = await self.auth.sojourn.sessions(principal.subject)
-        listed = [
-            {
-                "sid": info.sid,
-                "mode": info.mode,
-                "created_at": info.created_at,
-                "seen_at": info.seen_at,
-                "expires_at": info.expires_at,
-                "user_agent": info.user_agent,
-                "address": info.address,
-                "current": info.sid == principal.sid,
-            }
-            for info in infos
-        ]
+        listed = [{**shown_session(info), "current": info.sid == principal.sid} for info in infos]
         return answer({"sessions": listed})
 
     async def end_session(self, request: Request) -> Response:
@@ -295,6 +284,19 @@ def stored(principal: Principal[Any]) -> Principal[Any]:
             "a JWT has no session in the store to list or end; sign in in mode 'session' or 'hybrid'"
         )
     return principal
+
+
+def shown_session(info: SessionInfo) -> dict[str, Any]:
+    """Describe a session to its subject, and to staff."""
+    return {
+        "sid": info.sid,
+        "mode": info.mode,
+        "created_at": info.created_at,
+        "seen_at": info.seen_at,
+        "expires_at": info.expires_at,
+        "user_agent": info.user_agent,
+        "address": info.address,
+    }
 
 
 def shown_principal(principal: Principal[Any]) -> dict[str, Any]:
