@@ -1,7 +1,4 @@
-"""The blocking face in a WSGI application, without a framework.
-
-    python examples/wsgi_notes.py      # on http://127.0.0.1:8000
-"""
+"""The blocking face in a WSGI application; run as a program it serves http://127.0.0.1:8000."""
 
 import json
 from collections.abc import Callable, Iterable

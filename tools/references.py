@@ -45,9 +45,14 @@ _TYPES = {str: "text", int: "whole number", float: "number", bool: "yes or no"}
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Write a Markdown table."""
-    lines = [list(header)]
-    lines += [["---"] * len(lines[0]), *map(list, rows)]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    titles = list(header)
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "".join(f"| {' | '.join(map(in_cell, line))} |\n" for line in lines)
+
+
+def in_cell(text: str) -> str:
+    """Keep what a cell holds from ending it."""
+    return text.replace("|", r"\|")
 
 
 def span(seconds: float) -> str:
@@ -165,7 +170,9 @@ _SERVER_DEFAULTS = {"host", "port", "data"}
 def server_settings() -> str:
     """Every field of `ServerConfig` that somebody sets, by the names they set it by."""
     hints, meanings = get_type_hints(config.ServerConfig), arguments_of(config.ServerConfig)
-    defaults = config.load_config(environ={PREFIX + "SECRET": "only-to-read-the-defaults-0123456789"})
+    defaults = config.load_config(
+        environ={PREFIX + "SECRET": "only-to-read-the-defaults-0123456789"}
+    )
     rows = []
     for field in fields(config.ServerConfig):
         if field.name in {"settings", "secrets"}:

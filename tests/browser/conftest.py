@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, sync_playwright
 from servers import RunningServer, running_server
 
 PASSWORD = "four unrelated words here"
@@ -90,8 +90,13 @@ class Person:
         self.page.goto(self.url + path)
 
     def submit(self, button: str) -> None:
-        """Press a button of the page."""
-        self.page.get_by_role("button", name=button, exact=True).click()
+        """Press a button of the page, and wait for the next one."""
+        self.follow(self.page.get_by_role("button", name=button, exact=True))
+
+    def follow(self, target: Locator) -> None:
+        """Press what leads to another page, and wait for that."""
+        with self.page.expect_navigation():
+            target.click()
 
     def register(self) -> None:
         """Create the account."""
@@ -152,7 +157,9 @@ def somebody(browser, server) -> Iterator[Callable[..., Person]]:
                 None if request.url.startswith(server.url + "/") else wrong.append(request.url)
             ),
         )
-        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+        page.on(
+            "requestfailed", lambda request: wrong.append(f"{request.failure}: {request.url}")
+        )
         return Person(page, server.url, email or f"{secrets.token_hex(6)}@example.com")
 
     yield make

@@ -28,7 +28,7 @@ def _pages(person):
     for path in ("/", "/login", "/register", "/nothing", "/?done=signed-out"):
         person.go(path)
         yield path
-    person.page.get_by_role("link", name="Create an account").click()
+    person.follow(person.page.get_by_role("link", name="Create an account"))
     person.submit("Create the account")
     yield "/register, empty"
     person.register()

@@ -59,6 +59,7 @@ def test_not_remembered_ends_with_the_browser(member, mode):
     member.page.get_by_role("checkbox", name="Keep me signed in").uncheck()
     member.submit("Sign in")
     assert {c["expires"] for c in member.context.cookies()} == {-1}
+    member.submit("Sign out")
     member.sign_in(mode=mode)
     assert all(c["expires"] > 0 for c in member.context.cookies())
 
@@ -102,7 +103,8 @@ def test_one_device_ends_another(member, somebody, mode):
     expect(rows.nth(0)).to_contain_text("This device")
     expect(rows.nth(1)).to_contain_text("Safari on iPhone")
     expect(rows.nth(1)).to_contain_text("127.0.0.1")
-    rows.nth(1).get_by_role("button", name=re.compile("End this session: Safari on iPhone")).click()
+    end = rows.nth(1).get_by_role("button", name=re.compile("End this session: Safari on iPhone"))
+    member.follow(end)
     expect(member.page.get_by_role("status")).to_have_text("That session is ended.")
     expect(rows).to_have_count(1)
     other.go("/devices")
@@ -146,7 +148,7 @@ def test_change_the_password(member, somebody, mode):
     other = somebody(email=member.email)
     other.sign_in(mode=mode)
     member.sign_in(mode=mode)
-    member.page.get_by_role("link", name="Password", exact=True).click()
+    member.follow(member.page.get_by_role("link", name="Password", exact=True))
     member.page.get_by_label("Current password").fill("four unrelated words here")
     member.page.get_by_label("New password").fill(NEW_PASSWORD)
     member.submit("Change the password")
@@ -210,8 +212,8 @@ def test_a_page_that_needs_a_sign_in_is_reached_after_it(member):
     """The way there survives registering and a wrong password."""
     member.go("/devices")
     assert member.path == "/login"
-    member.page.get_by_role("link", name="Create an account").click()
-    member.page.get_by_role("link", name="Sign in", exact=True).click()
+    member.follow(member.page.get_by_role("link", name="Create an account"))
+    member.follow(member.page.get_by_role("link", name="Sign in", exact=True))
     for password in ("wrong wrong wrong", "four unrelated words here"):
         member.page.get_by_label("E-mail address").fill(member.email)
         member.page.get_by_label("Password").fill(password)
@@ -243,7 +245,8 @@ def test_signing_in_by_keyboard_alone(member):
     keyboard.press("Space")
     expect(member.page.get_by_role("checkbox")).not_to_be_checked()
     keyboard.press("Tab")
-    keyboard.press("Enter")
+    with member.page.expect_navigation():
+        keyboard.press("Enter")
     expect(member.page.locator(".facts")).to_contain_text("Session")
 
 

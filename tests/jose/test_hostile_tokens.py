@@ -16,6 +16,7 @@ from jose.tokens import (
     NOW,
     b64,
     key,
+    numbered,
     reason_before_cryptography,
     reason_of,
     sealed,
@@ -222,7 +223,7 @@ HEADER, PAYLOAD, SIGNATURE = SOUND.split(".")
 
 @pytest.mark.parametrize(
     "hostile",
-    [
+    numbered(
         "",
         ".",
         "..",
@@ -233,7 +234,7 @@ HEADER, PAYLOAD, SIGNATURE = SOUND.split(".")
         f".{HEADER}.{PAYLOAD}.{SIGNATURE}",
         f"{HEADER}.{PAYLOAD}.{PAYLOAD}.{SIGNATURE}",
         f"{HEADER}..{PAYLOAD}..{SIGNATURE}",
-    ],
+    ),
 )
 def test_other_than_three_segments_is_refused(hostile):
     """RFC 8725 section 3.14, RFC 7516 section 9: five are an encrypted token."""
@@ -642,7 +643,7 @@ def test_a_token_over_8_kib_is_refused_before_anything_is_decoded():
 
 
 @pytest.mark.parametrize(
-    "hostile", [b"a.b.c", SOUND.encode(), None, 1, ["a"], bytearray(SOUND.encode())]
+    "hostile", numbered(b"a.b.c", SOUND.encode(), None, 1, ["a"], bytearray(SOUND.encode()))
 )
 def test_a_token_that_is_no_text_is_the_callers_mistake(hostile):
     """The type is decided cleanly: InvalidInput, not a TypeError from the depths."""
@@ -654,7 +655,7 @@ def test_a_token_that_is_no_text_is_the_callers_mistake(hostile):
 
 
 @pytest.mark.parametrize(
-    "hostile", ["é.é.é", "\ud800", f"{HEADER}.{PAYLOAD}.\udcff", "\x00", "a.b.\uff41"]
+    "hostile", numbered("é.é.é", "\ud800", f"{HEADER}.{PAYLOAD}.\udcff", "\x00", "a.b.\uff41")
 )
 def test_text_that_is_not_ascii_is_refused(hostile):
     """RFC 7515 section 2: segments are ASCII; surrogates crash nothing."""
@@ -696,8 +697,7 @@ def test_a_refusal_costs_little():
         # Coverage makes every line dearer; the figures are those of an undisturbed run.
         is_disturbed = sys.gettrace() is not None
         assert is_disturbed or min(seconds) <= 0.001, name
-        # On top of the token's share: what raising costs by itself, the frames and the error.
-        assert is_disturbed or peak <= 4 * len(each) + 2048, name
+        assert is_disturbed or peak <= 4 * len(each), name
 
 
 def test_a_refusal_holds_no_part_of_the_token():

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from jose import tokens
 from jose.tokens import (
     ALGORITHMS,
@@ -91,6 +91,7 @@ plain = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text("abc", max_size=3), plain, max_size=4),
     st.text(
@@ -271,6 +272,7 @@ class Picky(AccessClaims, frozen=True, kw_only=True):
     """A type with a rule of its own."""
 
     def __post_init__(self) -> None:
+        """Refuse one subject."""
         if self.sub == "alice":
             raise ValueError("secret-value")
 
@@ -410,6 +412,7 @@ def test_raw_bytes_are_signed_and_verified(payload):
     assert "payload" not in repr(opened)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.text(".abcAB012-_="), st.text("e.y")))
 def test_no_text_raises_anything_but_invalid_token(text):
     """Whatever a client sends, the answer is one and the same error."""
@@ -422,6 +425,7 @@ def test_no_text_raises_anything_but_invalid_token(text):
 SOUND = token()
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_change_of_a_genuine_token_is_accepted(data):
     """Any other character at any place is refused, and raises nothing else."""

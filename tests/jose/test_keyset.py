@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from jose.tokens import NOW, expectation, header, key, sealed, token
+from jose.tokens import NOW, expectation, header, key, numbered, sealed, token
 
 from sojourn.errors import InvalidKey
 from sojourn.jose import KeySet, SigningKey, TokenVerifier, VerifyingKey
@@ -62,7 +62,7 @@ def test_what_is_written_is_read_again():
 
 @pytest.mark.parametrize(
     "jwk",
-    [
+    numbered(
         {"kty": "XYZ", "kid": "x"},
         {"kty": "RSA", "kid": "x", "n": "AQAB", "e": "AQAB"},
         {"kty": "EC", "crv": "P-256", "kid": "x"},
@@ -76,7 +76,7 @@ def test_what_is_written_is_read_again():
         {**PUBLIC, "kid": "x", "alg": ["ES256"]},
         {**PUBLIC, "kid": 7},
         {**key().to_jwk(), "kid": "x"},
-    ],
+    ),
 )
 def test_a_key_that_cannot_be_used_is_left_out(jwk):
     """RFC 7517 section 5: unknown, weak, private or foreign keys spoil nothing."""

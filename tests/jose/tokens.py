@@ -35,6 +35,12 @@ CLAIMS: dict[str, Any] = {
 }
 
 
+def numbered(*cases: Any) -> list[Any]:
+    """Parameters with ids that are the same in every process, though keys and tokens are not."""
+    each = (case if isinstance(case, tuple) else (case,) for case in cases)
+    return [pytest.param(*case, id=f"case{i:02}") for i, case in enumerate(each)]
+
+
 @functools.cache
 def key(alg: Algorithm = "ES256") -> SigningKey:
     """One key of each algorithm for all tests; RSA keys are slow to make."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import threading
 
 import pytest
@@ -46,7 +47,9 @@ class Turns:
         os.write((self._childs if to_child else self._parents)[1], b".")
 
     def wait(self, *, for_child=False):
-        assert b"." == os.read((self._parents if for_child else self._childs)[0], 1)
+        end = (self._parents if for_child else self._childs)[0]
+        assert select.select([end], [], [], PATIENCE_SECONDS)[0], "the other side is gone"
+        assert b"." == os.read(end, 1)
 
     def close(self):
         for end in (*self._parents, *self._childs):

@@ -55,7 +55,7 @@ def add(
     password = chosen_password(file=password_file, generate=generate)
 
     async def act(server: Server) -> Account:
-        return await server.service.register(email, password, roles=named)
+        return await server.service.register(email, password, roles=named, by=operator())
 
     account = with_server(place, act, may_create=True)
     facts = {"subject": account.subject, "email": account.email}

@@ -220,7 +220,7 @@ def _sqlite_store(url: str, clock: Clock) -> AsyncSqliteStore:
     store = async_store(url, clock=clock)
     if not isinstance(store, AsyncSqliteStore):
         raise ConfigurationError(
-            f"the server keeps accounts in SQLite, and the store is {url!r}; "
-            "use sqlite:///path/to/file.db"
+            "the server keeps accounts in SQLite, beside the sessions; "
+            "use a store of the form sqlite:///path/to/file.db"
         )
     return store

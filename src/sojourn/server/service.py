@@ -46,7 +46,9 @@ class Service:
     def _address(self, incoming: Incoming) -> str:
         return self.sojourn.core.browser.client_address(incoming)
 
-    async def register(self, email: str, password: str, *, roles: tuple[str, ...] = ()) -> Account:
+    async def register(
+        self, email: str, password: str, *, roles: tuple[str, ...] = (), by: str = ""
+    ) -> Account:
         """Add an account; nobody is signed in.
 
         Raises:
@@ -57,7 +59,7 @@ class Service:
         email = normal_email(email)
         password_hash = await self._hasher.hash(new_password(password, email=email))
         account = await self.accounts.add(email, password_hash, roles=roles)
-        await self._note("registered", account)
+        await self._note("registered", account, by=by)
         return account
 
     async def login(

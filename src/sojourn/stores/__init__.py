@@ -74,7 +74,8 @@ def _parts(url: str) -> tuple[str, str, Mapping[str, str]]:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or parts.netloc:
         known = "; ".join(SCHEMES.values())
-        raise ConfigurationError(f"there is no store for {url!r}; known are: {known}")
+        # Neither the whole URL nor its authority: a password may stand there.
+        raise ConfigurationError(f"there is no store for {parts.scheme}:…; known are: {known}")
     path = unquote(parts.path).removeprefix("/")
     if parts.scheme == "sqlite" and not path:
         raise ConfigurationError(
