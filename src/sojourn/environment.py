@@ -80,7 +80,7 @@ def secrets_from(
     environ = os.environ if environ is None else environ
     if given:
         return ServerSecrets(given)
-    text = environ.get(PREFIX + "SECRET", "")
+    text = environ.get(PREFIX + "SECRET", "").strip()
     path = environ.get(PREFIX + "SECRET_FILE", "")
     if not text and path:
         try:
@@ -99,7 +99,14 @@ def secrets_from(
         )
     if not is_kept:
         return ServerSecrets(secrets.token_urlsafe(48))
-    return ServerSecrets(secret_file(Path(environ.get(PREFIX + "DATA") or ".sojourn")))
+    folder = Path(environ.get(PREFIX + "DATA") or ".sojourn")
+    try:
+        return ServerSecrets(secret_file(folder))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"the development secret cannot be kept in {folder}: {error}; set SOJOURN_DATA to a "
+            "folder that can be written, or set SOJOURN_SECRET"
+        ) from error
 
 
 def secret_file(folder: Path) -> str:

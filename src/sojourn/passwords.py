@@ -30,7 +30,9 @@ def normal_email(text: str) -> str:
     Raises:
         InvalidInput: It is not an e-mail address.
     """
-    email = unicodedata.normalize("NFKC", text).strip().casefold()
+    # Size first: normalising a long run of combining marks takes quadratic time.
+    short = text if len(text) <= 2 * MAX_EMAIL_CHARACTERS else ""
+    email = unicodedata.normalize("NFKC", short).strip().casefold()
     if (
         len(email) > MAX_EMAIL_CHARACTERS
         or not is_storable(email)

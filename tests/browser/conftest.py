@@ -14,7 +14,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    sync_playwright,
+)
 from servers import RunningServer, running_server
 
 PASSWORD = "four unrelated words here"
@@ -144,6 +152,10 @@ def somebody(browser, server) -> Iterator[Callable[..., Person]]:
         if message.type in {"error", "warning"} and not (is_status and is_page):
             wrong.append(f"console: {message.text}")
 
+    def failed(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the icon, when the next page is opened
+            wrong.append(f"{request.failure}: {request.url}")
+
     def make(*, email: str = "", **options) -> Person:
         context = browser.new_context(**{"java_script_enabled": False} | options)
         contexts.append(context)
@@ -157,9 +169,7 @@ def somebody(browser, server) -> Iterator[Callable[..., Person]]:
                 None if request.url.startswith(server.url + "/") else wrong.append(request.url)
             ),
         )
-        page.on(
-            "requestfailed", lambda request: wrong.append(f"{request.failure}: {request.url}")
-        )
+        page.on("requestfailed", failed)
         return Person(page, server.url, email or f"{secrets.token_hex(6)}@example.com")
 
     yield make

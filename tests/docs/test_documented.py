@@ -14,8 +14,10 @@ from sojourn.engine.proof import WHY_ENDED
 from sojourn.errors import Refused
 from sojourn.model import AuditRecord
 from sojourn.server import app as server_app, config as server_config
+from sojourn.server.accounts import Account
 from sojourn.server.config import load_config
 from sojourn.server.operations import Metrics
+from sojourn.server.service import _why_failed
 from sojourn.settings import Settings
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -149,6 +151,22 @@ def test_reasons_are_documented():
         for keyword in call.keywords if name in enders else ():
             given |= texts_of(keyword.value) if keyword.arg == "reason" else set()
     assert first_cells(section("audit.md", "Reasons of an end")) == given
+
+
+def test_reasons_of_failed_sign_ins_are_documented():
+    """audit.md has each reason that the sources give for a failed sign-in, and no other."""
+    given = set()
+    for name, call in calls():
+        for keyword in call.keywords if name in {"failed", "login_failed"} else ():
+            given |= texts_of(keyword.value) if keyword.arg == "reason" else set()
+    account = Account(
+        subject="1", email="", password_hash="", roles=(), is_disabled=False, version=1,
+        created_at_ms=0,
+    )  # fmt: skip
+    given |= {
+        _why_failed(one, matches=matches) for one in (account, None) for matches in (True, False)
+    }
+    assert first_cells(section("audit.md", "Reasons of a failed sign-in")) == given
 
 
 # --- the server -----------------------------------------------------------------------------------
