@@ -89,7 +89,7 @@ def secrets_from(
             raise ConfigurationError(f"SOJOURN_SECRET_FILE cannot be read: {error}") from error
         if not text.strip():
             raise ConfigurationError(f"SOJOURN_SECRET_FILE {path} is empty")
-    if text.strip():
+    if text:
         return ServerSecrets(text.split())
     if not is_development:
         raise ConfigurationError(

@@ -143,6 +143,7 @@ class Store(Protocol):
         limit: int | None,
         on_excess: OnExcess,
         audit: Sequence[AuditRecord] = (),
+        ended_audit: AuditRecord | None = None,
     ) -> Created:
         """Store a new session, refused if it is late or one too many.
 
@@ -150,8 +151,8 @@ class Store(Protocol):
         floor and keep: a new session is never the kept one. Live sessions of the subject are counted;
         with `limit` or more of them, `refuse` answers `limit` and changes nothing, and
         `end_oldest` ends as many as needed (by `created_at_ms`, then sid) with reason
-        ``session_limit`` and an ENDED entry each. On a refusal nothing is written, the audit
-        records included.
+        ``session_limit`` and an ENDED entry each, and `ended_audit` on the trail with the sid of
+        each. On a refusal nothing is written, the audit records included.
         """
         ...
 
@@ -286,6 +287,7 @@ class AsyncStore(Protocol):
         limit: int | None,
         on_excess: OnExcess,
         audit: Sequence[AuditRecord] = (),
+        ended_audit: AuditRecord | None = None,
     ) -> Created:
         """See `Store.create`."""
         ...

@@ -24,7 +24,7 @@ from starlette.responses import Response
 from sojourn.aio import AsyncSojourn
 from sojourn.engine.answers import Attempt, Checked, SignedIn
 from sojourn.engine.data import SessionData
-from sojourn.errors import ConfigurationError, SojournError
+from sojourn.errors import ConfigurationError, SojournError, Unauthenticated
 from sojourn.messages import Incoming, Outgoing
 from sojourn.model import ClaimsT, Mode, Principal, Subject, Transport
 from sojourn.need import ANYONE_SIGNED_IN, Need
@@ -81,6 +81,15 @@ class SignedInUser(BaseUser):
         return self.principal.subject
 
 
+_NOBODY: Checked[Any] = Checked(refusal=Unauthenticated("sign in first"))
+
+
+class _Failed(SojournError):
+    """The application failed in a request that had to hand something out."""
+
+    code = "internal"
+
+
 class _Request:
     """What the middleware keeps of one request."""
 
@@ -88,7 +97,7 @@ class _Request:
 
     def __init__(self, incoming: Incoming) -> None:
         self.incoming = incoming
-        self.checked: Checked[Any] = Checked()
+        self.checked: Checked[Any] = _NOBODY
         self.error: SojournError | None = None
         self.outgoing = Outgoing()
         self.data: SessionData | None = None
@@ -235,7 +244,7 @@ class Auth(Generic[ClaimsT]):
         """See `AsyncSojourn.logout`."""
         state = _of(request)
         state.outgoing = await self.sojourn.logout(state.incoming)
-        state.checked, state.data = Checked(), None
+        state.checked, state.data = _NOBODY, None
         _show(request.scope, state)
 
     def hand_out(self, request: HTTPConnection, signed_in: SignedIn[ClaimsT]) -> SignedIn[ClaimsT]:
@@ -327,7 +336,10 @@ class SojournMiddleware:
         cors = core.browser.cors(incoming) if is_shared else Outgoing()
         _show(scope, state)
 
+        has_started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal has_started
             if message["type"] in {"http.response.start", "websocket.accept"}:
                 data, state.data = state.data, None
                 if data is not None:
@@ -336,6 +348,7 @@ class SojournMiddleware:
                     except SojournError as error:
                         raise _NotSaved(error) from error
                 _write(message, state.outgoing + cors)
+                has_started = True
             await send(message)
 
         try:
@@ -343,6 +356,15 @@ class SojournMiddleware:
         except _NotSaved as failure:
             response = await _problem(Request(scope), failure.error)
             await response(scope, receive, send_with_headers)
+        except Exception:
+            if has_started or is_websocket or not state.outgoing.headers:
+                raise
+            # Starlette's own 500 is sent outside of every middleware. A handle that was rotated in
+            # this request has to reach the browser all the same, or the old one will look stolen.
+            state.data = None
+            response = await _problem(Request(scope), _Failed("something failed here"))
+            await response(scope, receive, send_with_headers)
+            raise
 
 
 def incoming_of(request: HTTPConnection) -> Incoming:

@@ -45,6 +45,7 @@ class Awaited:
         self.sojourn = sojourn
 
     def __getattr__(self, name):
+        """Give a method as one to await, anything else as it is."""
         attribute = getattr(self.sojourn, name)
         if not inspect.ismethod(attribute):
             return attribute

@@ -66,7 +66,7 @@ async def test_refused_sign_ins_are_on_the_trail(make, stored_mode):
 
 
 async def test_session_ended_by_the_limit_is_on_the_trail(make, stored_mode):
-    """"Why was I signed out?": another sign-in took the place, and from where is known."""
+    """To "why was I signed out?" the trail says: for another sign-in, and from where."""
     bench = make(stored_mode, max_sessions=1)
     sid = (await bench.client().login()).principal.sid
     await bench.client(**HERE).login()

@@ -211,9 +211,7 @@ async def test_move_to_a_mode_that_is_not_allowed_is_refused(make, mode):
     client = bench.client()
     await client.login()
     other = next(each for each in MODES if each != mode)
-    assert "unsupported_in_mode" == await refusal_of(
-        bench.auth.move(client.incoming(), mode=other)
-    )
+    assert "unsupported_in_mode" == await refusal_of(bench.auth.move(client.incoming(), mode=other))
     assert "unsupported_in_mode" == await refusal_of(client.login(mode=other))
 
 

@@ -60,7 +60,17 @@ async def test_subject_has_one_spelling(make, mode, subject):
 @pytest.mark.parametrize("field", ["roles", "scopes", "amr"])
 @pytest.mark.parametrize(
     "names",
-    ["admin", {""}, {"x" * 129}, {"a b"}, {"a\n"}, {"a\x00"}, {"\ud800"}, {7}, set(map(str, range(101)))],
+    [
+        "admin",
+        {""},
+        {"x" * 129},
+        {"a b"},
+        {"a\n"},
+        {"a\x00"},
+        {"\ud800"},
+        {7},
+        set(map(str, range(101))),
+    ],
     ids=["bare", "empty", "long", "space", "newline", "nul", "surrogate", "int", "many"],
 )
 async def test_names_that_no_token_could_carry_are_refused(make, mode, field, names):

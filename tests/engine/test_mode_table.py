@@ -7,7 +7,6 @@ from sojourn import Need, UnsupportedInMode
 from sojourn.handles import parse
 from sojourn.model import Purpose, Session
 
-
 # --- the client holds -----------------------------------------------------------------------------
 
 

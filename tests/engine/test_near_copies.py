@@ -193,12 +193,14 @@ class FailedOver:
         self.store, self.entries = store, entries
 
     def __enter__(self):
+        """Lose the end."""
         self.before = (self.store._entries, self.store._head)
         self.store._entries = list(self.entries)
         last = self.entries[-1]
         self.store._head = Head(last.id, last.tag)
 
     def __exit__(self, *_):
+        """Find it again."""
         self.store._entries, self.store._head = self.before
 
 

@@ -149,7 +149,7 @@ async def test_unknown_sid_is_revoked_all_the_same(make, mode):
 
 
 async def test_revoke_all_keeps_one(make, mode, transport):
-    """"Sign out the others" leaves the one, and says how many stored sessions ended."""
+    """To sign out the others leaves the one, and says how many stored sessions ended."""
     bench = make(mode)
     clients = [bench.client(transport) for _ in range(3)]
     sids = [(await client.login()).principal.sid for client in clients]

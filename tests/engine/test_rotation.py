@@ -2,7 +2,6 @@
 
 import pytest
 from engine.harness import OTHER_SECRET, SECRET, claims_of, refusal_of
-
 from msgspec.structs import replace
 
 from sojourn import Conflict, handles

@@ -4,8 +4,8 @@ import time
 
 import pytest
 from hypothesis import given, strategies as st
-
 from pure.samples import SECRET, SEED, SID, some_settings
+
 from sojourn.browser import SAFE_METHODS, Browser, CookieNames, Credentials
 from sojourn.errors import ConfigurationError
 from sojourn.handles import mint
@@ -121,8 +121,10 @@ class TestSetCookie:
         outgoing = browser.remove_cookies(frozenset({browser.names.handle}))
         assert outgoing.headers[0] == (
             "Set-Cookie",
-            "__Secure-sojourn=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0; "
-            "Domain=example.com",
+            (
+                "__Secure-sojourn=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0; "
+                "Domain=example.com"
+            ),
         )
 
     @pytest.mark.parametrize(
@@ -256,6 +258,40 @@ class TestCredentials:
         assert found.transport in {"cookie", "bearer"}
 
 
+class TestAfter:
+    @pytest.mark.parametrize(
+        ("before", "changes", "expected"),
+        [
+            ("__Host-sojourn-access=old", {"__Host-sojourn-access": "new"}, {"access": "new"}),
+            ("", {"__Host-sojourn": "h"}, {"handle": "h"}),
+            (
+                "__Host-sojourn-access=a; __Host-sojourn-refresh=old; __Host-sojourn-guest=g",
+                {"__Host-sojourn-refresh": "new"},
+                {"access": "a", "refresh": "new", "guest": "g"},
+            ),
+            ("__Host-sojourn=h; __Host-sojourn-guest=g", {"__Host-sojourn": ""}, {"guest": "g"}),
+            ("__Host-sojourn=h; __Host-sojourn=i", {"__Host-sojourn": "n"}, {"handle": "n"}),
+            ("__Host-sojourn=h", {}, {"handle": "h"}),
+            (
+                "__Host-sojourn=a=b",
+                {"__Host-sojourn-access": "c=d"},
+                {"handle": "a=b", "access": "c=d"},
+            ),
+        ],
+    )
+    def test_a_request_goes_on_as_the_browser_would_send_it_next(self, before, changes, expected):
+        """What was set replaces what was presented, what was removed is gone, the rest stays."""
+        incoming = Incoming(method="POST", origin=OWN, peer="192.0.2.1", cookies=before)
+        after = BROWSER.after(incoming, BROWSER.set_cookies(changes, max_age_seconds=60))
+        assert BROWSER.credentials(after) == Credentials("cookie", **expected)
+        assert (after.method, after.origin, after.peer) == ("POST", OWN, "192.0.2.1")
+
+    def test_without_any_cookie_nothing_is_presented(self):
+        """Removing everything leaves a request that signs nobody in."""
+        incoming = Incoming(cookies="; ".join(f"{n}=v" for n in BROWSER.names.every))
+        assert BROWSER.after(incoming, BROWSER.remove_cookies()) == Incoming()
+
+
 # --- CSRF -----------------------------------------------------------------------------------------
 
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE", "CONNECT", "WEBSOCKET", "QUERY", "post", "get", "")
@@ -287,9 +323,7 @@ def test_the_csrf_table(origin, site):
     browser = Browser(some_settings(trusted_origins=(TRUSTED,)))
     expected = IS_CROSS_SITE[origin].get(site, True)
     answers = {
-        method: browser.is_cross_site(
-            Incoming(method=method, origin=origin, sec_fetch_site=site)
-        )
+        method: browser.is_cross_site(Incoming(method=method, origin=origin, sec_fetch_site=site))
         for method in (*UNSAFE, *SAFE_METHODS)
     }
     assert answers == dict.fromkeys(UNSAFE, expected) | dict.fromkeys(SAFE_METHODS, False)

@@ -4,8 +4,8 @@ import time
 
 import pytest
 from hypothesis import example, given, strategies as st
-
 from pure.samples import vector_cases
+
 from sojourn.cookies import (
     MAX_COOKIE_BYTES,
     MAX_HEADER_CHARACTERS,
@@ -54,7 +54,7 @@ class TestReading:
             (f"{NAME}\n=v", {}),
             (f'"{NAME}"=v', {}),
             (f"${NAME}=v", {}),
-            (f"%5f_Host-sojourn=v", {}),
+            ("%5f_Host-sojourn=v", {}),
             # nameless cookies and names without "="
             ("=v", {}),
             (f"={NAME}=v", {}),
@@ -249,7 +249,8 @@ class TestWriting:
         assert write_cookie("n", "v", **given_) == expected
 
     @pytest.mark.parametrize(
-        "value", ["a;b", "a; Domain=evil", 'a"b', "a b", "a,b", "a\\b", "a\r\nb", "é", "a\x00", "a\n"]
+        "value",
+        ["a;b", "a; Domain=evil", 'a"b', "a b", "a,b", "a\\b", "a\r\nb", "é", "a\x00", "a\n"],
     )
     def test_a_value_cannot_add_attributes(self, value):
         """Nothing but cookie-octets is written (RFC 6265bis section 4.1.1)."""

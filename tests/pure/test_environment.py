@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pure.samples import OTHER_RAW_SECRET, OTHER_SECRET, RAW_SECRET, SECRET
 
 import sojourn
-from pure.samples import OTHER_RAW_SECRET, OTHER_SECRET, RAW_SECRET, SECRET
 from sojourn import environment
 from sojourn.environment import secret_file, secrets_from, settings_from
 from sojourn.errors import ConfigurationError
@@ -131,7 +131,7 @@ class TestSettings:
 
     def test_a_mistyped_option_is_refused(self):
         """An option nobody knows is a mistake, not silence."""
-        with pytest.raises(ConfigurationError, match="there is no such setting: .*'gracee'"):
+        with pytest.raises(ConfigurationError, match=r"there is no such setting: .*'gracee'"):
             settings_from({**URL, "gracee": 5}, environ={})
 
     def test_what_is_computed_cannot_be_set(self):
@@ -226,7 +226,9 @@ class TestSecrets:
             with pytest.raises(ConfigurationError, match="SOJOURN_SECRET_FILE cannot be read"):
                 found(environ={"SOJOURN_SECRET_FILE": str(path)}, is_development=is_development)
 
-    @pytest.mark.parametrize("text", ["short", "correct horse battery staple", f"{RAW_SECRET} short"])
+    @pytest.mark.parametrize(
+        "text", ["short", "correct horse battery staple", f"{RAW_SECRET} short"]
+    )
     def test_a_weak_secret_from_outside_is_refused_and_not_shown(self, text):
         """The rules of a secret hold wherever it comes from; no part of it is in the message."""
         with pytest.raises(ConfigurationError) as caught:

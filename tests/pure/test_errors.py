@@ -67,7 +67,7 @@ def test_every_error_says_who_should_catch_it(error):
 
 
 def test_the_three_answers_are_distinct_classes():
-    """"Sign in again", "refresh now" and "theft" cannot be caught by one another's name."""
+    """Sign in again, refresh now, theft: none is caught by the name of another."""
     answers = [Unauthenticated, RefreshRequired, RefreshReuse]
     assert [[issubclass(a, b) for b in answers] for a in answers] == [
         [True, False, False],

@@ -5,7 +5,6 @@ from zlib import crc32
 
 import pytest
 from hypothesis import example, given, strategies as st
-
 from pure.samples import (
     BOTH_SECRETS,
     OTHER_RAW_SECRET,
@@ -16,6 +15,7 @@ from pure.samples import (
     SEED,
     SID,
 )
+
 from sojourn.handles import (
     MAX_GENERATION,
     SEED_BYTES,
@@ -52,9 +52,10 @@ def is_accepted(text, seed=SEED, secrets=SECRETS):
 def with_checksum(text):
     """Mend the checksum of a handle that was tampered with, as an attacker would."""
     body = base64.urlsafe_b64decode(text[6:])[:56]
-    return text[:6] + base64.urlsafe_b64encode(
-        body + crc32(text[:6].encode() + body).to_bytes(4)
-    ).decode()
+    return (
+        text[:6]
+        + base64.urlsafe_b64encode(body + crc32(text[:6].encode() + body).to_bytes(4)).decode()
+    )
 
 
 # --- round trip -----------------------------------------------------------------------------------
@@ -85,7 +86,10 @@ def test_a_successor_is_derived_not_drawn(purpose, sid, generation, seed):
 
 def test_the_format_is_fixed_for_good():
     """Handles in browsers outlive an upgrade, so this very text must stay this very handle."""
-    assert minted() == "sj_r1_AAECAwQFBgcICQoLDA0ODwAAAAMu9K0ambU-CZgxap53_NKe8G3rRMZ39ZAUODF8RnV-oR2gZoHv0DIh"
+    assert (
+        minted()
+        == "sj_r1_AAECAwQFBgcICQoLDA0ODwAAAAMu9K0ambU-CZgxap53_NKe8G3rRMZ39ZAUODF8RnV-oR2gZoHv0DIh"
+    )
     assert len(minted()) == 86
 
 
@@ -101,7 +105,7 @@ def test_generations_up_to_the_last(generation):
 
 
 def test_every_one_character_change_is_refused_before_any_look_up():
-    """All 86 × 63 substitutions within the alphabet: the checksum or the form refuses each."""
+    """All 86 by 63 substitutions within the alphabet: the checksum or the form refuses each."""
     text = minted()
     survivors = [
         changed
@@ -225,9 +229,7 @@ def test_the_mac_covers_every_part(other):
     wanted, donor = parse(minted()), parse(minted(**other))
     assert wanted is not None
     assert donor is not None
-    grafted = Handle(
-        wanted.purpose, wanted.sid, wanted.generation, wanted.secret_id, donor.mac
-    )
+    grafted = Handle(wanted.purpose, wanted.sid, wanted.generation, wanted.secret_id, donor.mac)
     assert is_authentic(grafted, seed=SEED, secrets=BOTH_SECRETS) is False
 
 

@@ -4,7 +4,6 @@ import random
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
-
 from pure.samples import (
     BOTH_SECRETS,
     NOW_MS,
@@ -14,6 +13,7 @@ from pure.samples import (
     SECRETS,
     some_settings,
 )
+
 from sojourn.errors import ConfigurationError
 from sojourn.jose import SigningKey
 from sojourn.keyring import Ring, RingKey, make_key, unseal
@@ -201,7 +201,9 @@ class TestSchedule:
 
 
 class TestSeal:
-    @pytest.mark.parametrize("alg", ["ES256", "ES384", "Ed25519", "EdDSA", "RS256", "PS256", "HS256"])
+    @pytest.mark.parametrize(
+        "alg", ["ES256", "ES384", "Ed25519", "EdDSA", "RS256", "PS256", "HS256"]
+    )
     def test_what_is_sealed_is_opened(self, alg):
         """The private part comes back with its kid and algorithm, through storage too."""
         key = made(settings=some_settings(signing_algorithm=alg))

@@ -4,8 +4,8 @@ from uuid import UUID
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
-
 from pure.samples import NOW_MS, SID, some_session
+
 from sojourn.errors import InvalidInput
 from sojourn.model import (
     ANY,

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import given, strategies as st
-
 from pure.samples import NOW_MS, some_principal
+
 from sojourn.errors import (
     ConfigurationError,
     CredentialNotAccepted,

@@ -6,7 +6,6 @@ import traceback
 
 import msgspec
 import pytest
-
 from pure.samples import (
     NOW_MS,
     RAW_SECRET,
@@ -18,6 +17,7 @@ from pure.samples import (
     some_settings,
     some_tombstone,
 )
+
 from sojourn.browser import Browser
 from sojourn.cookies import read_cookies, write_cookie
 from sojourn.environment import secrets_from
@@ -92,7 +92,7 @@ VALUES = {
 def test_values(name):
     """Whatever is logged by accident, or shown by an error reporter's locals, is harmless."""
     value = VALUES[name]
-    shown = f"{value!r} {value!s} {[value]} {({'x': value})}"
+    shown = f"{value!r} {value!s} {[value]} { ({'x': value}) }"
     assert [text for text in FORBIDDEN if text in shown] == []
 
 

@@ -24,7 +24,10 @@ class TestEmail:
             ("alice@example.com", EMAIL),
             ("Alice@EXAMPLE.com", EMAIL),
             ("  alice@example.com\n", EMAIL),
-            ("ａｌｉｃｅ＠ｅｘａｍｐｌｅ．ｃｏｍ", EMAIL),  # full width, as East Asian keyboards type
+            (
+                "ａｌｉｃｅ＠ｅｘａｍｐｌｅ．ｃｏｍ",
+                EMAIL,
+            ),  # full width, as East Asian keyboards type
             ("a+b.c_d%e@sub.example.co.uk", "a+b.c_d%e@sub.example.co.uk"),
             ("straße@example.com", "strasse@example.com"),
             ("é@example.com", "é@example.com"),

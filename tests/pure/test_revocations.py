@@ -2,8 +2,8 @@ import itertools
 
 import pytest
 from hypothesis import given, strategies as st
-
 from pure.samples import NOW_MS, OTHER_SID, SID, some_entry
+
 from sojourn.model import NO_CUTOFF, Cutoff, Entry, Event, Kind
 from sojourn.revocations import Verdict, View
 
@@ -127,7 +127,7 @@ class TestJudgement:
         assert judged(view, position=position, version=version, subject="bob") is Verdict.GOOD
 
     def test_revoked_outranks_out_of_date(self):
-        """"Sign in again" is said even where "refresh now" would be true too."""
+        """A revoked credential signs in again, even where a refresh would be due too."""
         view = view_of(
             some_entry(20, kind=Kind.CHANGED, sid=SID, version=9),
             some_entry(21, kind=Kind.CUTOFF, subject="alice", floor=21),
@@ -171,7 +171,9 @@ events = st.one_of(
         st.sampled_from(SUBJECTS),
         st.sampled_from((None, *SIDS)),
     ),
-    st.builds(lambda subject: Event(kind=Kind.OUTDATED, subject=subject), st.sampled_from(SUBJECTS)),
+    st.builds(
+        lambda subject: Event(kind=Kind.OUTDATED, subject=subject), st.sampled_from(SUBJECTS)
+    ),
     st.builds(lambda kid: Event(kind=Kind.KEY, kid=kid), st.sampled_from("kl")),
     st.just(Event(kind=Kind.RING)),
 )

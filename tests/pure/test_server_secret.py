@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given, strategies as st
-
 from pure.samples import OTHER_RAW_SECRET, RAW_SECRET
+
 from sojourn.errors import ConfigurationError
 from sojourn.server_secret import ServerSecret, ServerSecrets, is_equal
 

@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 from hypothesis import given, strategies as st
-
 from pure.samples import some_settings
+
 from sojourn.errors import ConfigurationError, SecurityWarning, UnsupportedInMode
 from sojourn.jose import Algorithm
 from sojourn.modes import DAY, HOUR, MODES
@@ -209,7 +209,7 @@ class TestLives:
             ("hybrid", "aal3", 12 * HOUR, 12 * HOUR, 900, 60),
         ],
     )
-    def test_defaults_and_presets(self, mode, preset, absolute, unremembered, idle, access):
+    def test_defaults_and_presets(self, *, mode, preset, absolute, unremembered, idle, access):
         """The table of lives: modes of the design, presets of NIST SP 800-63B-4."""
         settings = some_settings(mode=mode, preset=preset)
         assert (
@@ -233,14 +233,14 @@ class TestLives:
         assert (settings.idle_seconds("hybrid"), settings.access_seconds) == (100, 40)
 
     @given(
-        st.sampled_from(["session", "hybrid"]),
-        st.sampled_from(["aal1", "aal2", "aal3"]),
-        st.none() | st.integers(1, 400 * DAY),
-        st.none() | st.integers(1, 400 * DAY),
-        st.none() | st.integers(30, HOUR),
-        st.booleans(),
+        mode=st.sampled_from(["session", "hybrid"]),
+        preset=st.sampled_from(["aal1", "aal2", "aal3"]),
+        absolute=st.none() | st.integers(1, 400 * DAY),
+        idle=st.none() | st.integers(1, 400 * DAY),
+        access=st.none() | st.integers(30, HOUR),
+        remember=st.booleans(),
     )
-    def test_a_preset_is_a_ceiling(self, mode, preset, absolute, idle, access, remember):
+    def test_a_preset_is_a_ceiling(self, *, mode, preset, absolute, idle, access, remember):
         """No setting makes a life longer than the preset allows; a shorter one stays."""
         settings = some_settings(
             mode=mode,
@@ -364,7 +364,7 @@ class TestUrl:
     )
     def test_what_is_no_url_of_an_application_is_refused(self, url):
         """Whatever would put white space, a password or a query into issuer and cookies."""
-        with pytest.raises(ConfigurationError, match="^url is "):
+        with pytest.raises(ConfigurationError, match=r"^url is "):
             some_settings(url=url)
 
     def test_audiences(self):
@@ -459,7 +459,7 @@ class TestBrowser:
     )
     def test_a_domain_a_browser_would_drop(self, domain):
         """No parent on a label's border: the cookie would be dropped without a word."""
-        with pytest.raises(ConfigurationError, match="is not a parent of 'app.example.com'"):
+        with pytest.raises(ConfigurationError, match=r"is not a parent of 'app\.example\.com'"):
             some_settings(cookie_domain=domain)
 
     @pytest.mark.parametrize(
@@ -549,7 +549,9 @@ class TestInterface:
     def test_every_setting_is_documented(self):
         """Each setting is explained in the class's docstring."""
         lines = (Settings.__doc__ or "").splitlines()
-        documented = {line.strip().partition(":")[0] for line in lines if line.startswith("        ")}
+        documented = {
+            line.strip().partition(":")[0] for line in lines if line.startswith("        ")
+        }
         assert documented >= SETTING_NAMES
 
     def test_settings_are_frozen_values(self):

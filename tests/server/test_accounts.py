@@ -121,6 +121,17 @@ async def test_a_network_that_tries_many_accounts_is_slowed(parts, monkeypatch):
     assert await parts.login(from_address(HOME), "ann@example.com", PASSWORD)
 
 
+async def test_registrations_are_bounded_per_network(parts, monkeypatch):
+    """One network cannot fill the accounts; staff adding them is not counted."""
+    monkeypatch.setattr(throttle, "REGISTRATIONS_PER_NETWORK", 2)
+    for number in range(2):
+        await parts.register(f"a{number}@example.com", PASSWORD, incoming=from_address(AWAY))
+    with pytest.raises(RateLimited):
+        await parts.register("b@example.com", PASSWORD, incoming=from_address(AWAY))
+    await parts.register("b@example.com", PASSWORD, incoming=from_address(HOME))
+    await parts.register("c@example.com", PASSWORD, by="staff")
+
+
 def test_networks():
     """An IPv4 address stands for itself, an IPv6 one for its /64, anything else for the unknown."""
     assert "192.0.2.1" == network_of("192.0.2.1")

@@ -14,8 +14,7 @@ from starlette.websockets import WebSocket
 from sojourn import AsyncSojourn, ConfigurationError, StoreError
 from sojourn.starlette import Auth
 from sojourn.stores.memory import MemoryStore
-from sojourn.testing.client import Client, acting_as, sign_in
-from sojourn.testing.clock import ManualClock
+from sojourn.testing import Client, ManualClock, acting_as, sign_in
 
 URL = "http://127.0.0.1:8000"
 PAGE = "http://localhost:3000"
@@ -284,6 +283,47 @@ def test_public_pages_work_without_the_store(client, auth, monkeypatch):
     assert (503, "store_unavailable") == (refused.status_code, refused.json()["code"])
     assert "1" == refused.headers["retry-after"]
     assert 503 == client.get("/basket").status_code
+
+
+def test_a_failing_handler_still_hands_out_what_was_renewed(clock):
+    """A 500 in the request that renewed in passing signs nobody out; data is then not saved."""
+    auth = Auth("memory://", url=URL, grace_seconds=0, clock=clock, monotonic_ms=clock)
+
+    async def fail(request: Request) -> None:
+        (await auth.data(request))["half"] = "done"
+        raise RuntimeError("the application's own mistake")
+
+    async def data(request: Request) -> JSONResponse:
+        return JSONResponse(dict(await auth.data(request)))
+
+    app = Starlette(routes=[Route("/fail", fail), Route("/data", data)])
+    auth.install(app)
+    with Client(app, auth, raise_server_exceptions=False) as client:
+        sign_in(client, "ann")
+        assert "Internal Server Error" == client.get("/fail").text, "Starlette's own, as ever"
+        clock.advance(seconds=901)
+        answer = client.get("/fail")
+        assert (500, "internal") == (answer.status_code, answer.json()["code"])
+        assert 2 == len(answer.headers.get_list("set-cookie"))
+        assert {} == client.get("/data").json()
+
+
+def test_after_logout_nobody_is_signed_in_within_the_request(clock):
+    """`current` after `logout` in one request refuses, as the next request will."""
+    auth = Auth("memory://", url=URL, clock=clock, monotonic_ms=clock)
+
+    async def out(request: Request) -> JSONResponse:
+        await auth.logout(request)
+        await auth.current(request)
+        raise AssertionError
+
+    app = Starlette(routes=[Route("/out", out, methods=["POST"])])
+    auth.install(app)
+    with Client(app, auth) as client:
+        sign_in(client, "ann")
+        answer = client.post("/out")
+        assert (401, "unauthenticated") == (answer.status_code, answer.json()["code"])
+        assert [] == list(client.cookies.jar)
 
 
 def test_acting_as(client, auth):

@@ -6,6 +6,7 @@ the store is read: the record for a handle, the feed up to its head for an acces
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from sojourn.errors import (
     Refused,
     Revoked,
     Stale,
+    StoreError,
     Unauthenticated,
 )
 from sojourn.messages import NOTHING_TO_SEND, Incoming
@@ -37,6 +39,9 @@ from sojourn.revocations import Verdict
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
+
+
+log = logging.getLogger("sojourn.check")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +144,10 @@ def _judge_token(
     verdict = core.picture.view.judge(
         subject=claims.sub, sid=claims.sid, position=claims.pos, version=claims.ver
     )
-    match verdict:
-        case Verdict.REVOKED:
-            return Nothing(Revoked("this sign-in was ended; sign in again"))
-        case Verdict.REFRESH:
-            return Nothing(RefreshRequired("roles or claims have changed; refresh"))
-        case Verdict.GOOD:
-            pass
+    if verdict is Verdict.REVOKED:
+        return Nothing(Revoked("this sign-in was ended; sign in again"))
+    if verdict is Verdict.REFRESH:
+        return Nothing(RefreshRequired("roles or claims have changed; refresh"))
     if not is_current:
         return _ASK
     return Known(_over(remembered.principal, transport))
@@ -258,12 +260,23 @@ async def _ask_for_handle(core: Core, presented: Credentials) -> Judgement:
 
 
 async def _touch(core: Core, text: str, copy: NearCopy) -> None:
-    """Write "last seen"; a lost touch is dropped, and the copy with it, to be read again."""
+    """Write "last seen".
+
+    A touch that lost against another writer is dropped, and the copy with it, to be read again. One
+    that failed is dropped too, until the next is due: who is known stays known while the store ails.
+    """
     session = msgspec.structs.replace(
         copy.session, seen_at_ms=core.clock(), revision=copy.session.revision + 1
     )
     epoch = core.picture.epoch
-    written = await core.store.replace(session, expected_revision=copy.session.revision)
+    try:
+        written = await core.store.replace(session, expected_revision=copy.session.revision)
+    except StoreError as error:
+        log.warning("writing when a session was last seen failed: %s", error)
+        unwritten = msgspec.structs.replace(copy.session, seen_at_ms=session.seen_at_ms)
+        kept = NearCopy(unwritten, copy.principal, copy.read_at_ms)
+        core.picture.keep_near(text, kept, epoch=epoch)
+        return
     if written is None:
         core.picture.near.entries.pop(text, None)
         return

@@ -13,7 +13,7 @@ from sojourn.engine.answers import SignedIn
 from sojourn.engine.check import check
 from sojourn.engine.draft import access_expiry_ms, first_chains, new_session, with_access_expiry
 from sojourn.engine.grant import grant
-from sojourn.engine.login import note_created
+from sojourn.engine.login import made_room, note_created
 from sojourn.engine.proof import read_live
 from sojourn.errors import Conflict, InvalidInput, Revoked, UnsupportedInMode
 from sojourn.messages import Incoming
@@ -157,6 +157,7 @@ async def _move_to_new(core: Core, incoming: Incoming, old: Session, mode: Mode)
             limit=core.settings.max_sessions,
             on_excess=core.settings.on_excess,
             audit=(record,),
+            ended_audit=made_room(core, incoming, moved),
         )
         await note_created(core, incoming, moved, created)
     deleted = await core.store.delete(

@@ -24,6 +24,7 @@ from sojourn.errors import (
 from sojourn.messages import Incoming
 from sojourn.model import (
     MAX_SUBJECT_BYTES,
+    AuditRecord,
     Mode,
     Session,
     Subject,
@@ -32,6 +33,7 @@ from sojourn.model import (
     is_storable,
 )
 from sojourn.modes import MODES
+from sojourn.plain_json import encode_json
 from sojourn.ports import ATTEMPT_MS, Created
 
 if TYPE_CHECKING:
@@ -152,12 +154,18 @@ async def _store(core: Core, incoming: Incoming, session: Session) -> None:
         limit=core.settings.max_sessions,
         on_excess=core.settings.on_excess,
         audit=(record,),
+        ended_audit=made_room(core, incoming, session),
     )
     await note_created(core, incoming, session, created)
 
 
+def made_room(core: Core, incoming: Incoming, session: Session) -> AuditRecord:
+    """Write the line for each session that a new one takes the place of."""
+    return core.audit("revoked", incoming=incoming, subject=session.subject, reason="session_limit")
+
+
 async def note_created(core: Core, incoming: Incoming, session: Session, created: Created) -> None:
-    """Take in what `create` answered: whom it ended is on the trail, and so is its refusal.
+    """Take in what `create` answered; a refusal goes on the trail.
 
     Raises:
         Superseded: Everything of the subject was signed out meanwhile.
@@ -173,14 +181,6 @@ async def note_created(core: Core, incoming: Incoming, session: Session, created
             raise SessionLimit(
                 f"there are already {core.settings.max_sessions} sessions; end one first"
             )
-    records = [
-        core.audit(
-            "revoked", incoming=incoming, subject=session.subject, sid=sid, reason="session_limit"
-        )
-        for sid in created.ended
-    ]
-    if records:
-        await core.store.append(core.shard_of(session.subject), (), audit=records)
 
 
 async def _end_replaced(core: Core, incoming: Incoming) -> None:
@@ -222,8 +222,10 @@ def plain_claims(core: Core, claims: Mapping[str, Any] | msgspec.Struct | None) 
         InvalidInput: Not JSON, or not the declared type.
     """
     try:
-        encoded = msgspec.json.encode({} if claims is None else claims)
-        plain: dict[str, Any] = msgspec.json.decode(encoded, type=dict[str, Any])
+        builtins = msgspec.to_builtins({} if claims is None else claims)
+        plain: dict[str, Any] = msgspec.json.decode(
+            encode_json(builtins, "the claims"), type=dict[str, Any]
+        )
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise InvalidInput(f"the claims are not a JSON object: {error}") from error
     core.typed_claims(plain)

@@ -121,7 +121,9 @@ class Api:
         if not self._is_open:
             raise NotFound("registration is closed; ask an administrator for an account")
         body = await read_json(request, RegisterBody)
-        account = await self.service.register(body.email, body.password)
+        account = await self.service.register(
+            body.email, body.password, incoming=incoming_of(request)
+        )
         return answer({"subject": account.subject}, 201)
 
     async def login(self, request: Request) -> Response:

@@ -47,17 +47,34 @@ class Service:
         return self.sojourn.core.browser.client_address(incoming)
 
     async def register(
-        self, email: str, password: str, *, roles: tuple[str, ...] = (), by: str = ""
+        self,
+        email: str,
+        password: str,
+        *,
+        roles: tuple[str, ...] = (),
+        by: str = "",
+        incoming: Incoming | None = None,
     ) -> Account:
         """Add an account; nobody is signed in.
+
+        Args:
+            email: Its address.
+            password: Its first password.
+            roles: Its roles.
+            by: Who adds it; empty where somebody registers.
+            incoming: The request of somebody who registers, counted by its network.
 
         Raises:
             AccountExists: The address has one.
             InvalidInput: The address or the password will not do.
+            RateLimited: Too many accounts were made from this network.
             Busy: Too many passwords are being hashed.
         """
         email = normal_email(email)
-        password_hash = await self._hasher.hash(new_password(password, email=email))
+        password = new_password(password, email=email)
+        if incoming is not None:
+            await self._throttle.admit_registration(self._address(incoming))
+        password_hash = await self._hasher.hash(password)
         account = await self.accounts.add(email, password_hash, roles=roles)
         await self._note("registered", account, by=by)
         return account

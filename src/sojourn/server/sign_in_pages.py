@@ -74,7 +74,9 @@ class SignInPages:
         try:
             check_email(form, "email")
             check_password(form, "password", missing="choose a password")
-            await self._service.register(form["email"], form["password"])
+            await self._service.register(
+                form["email"], form["password"], incoming=incoming_of(request)
+            )
         except SojournError as error:
             return self._register_page(
                 request,

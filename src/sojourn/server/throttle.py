@@ -9,6 +9,7 @@ gets in. Counters are changed by the store in one step; success clears the pair'
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ FAMILIAR_MS = 90 * 86_400_000
 PER_ACCOUNT_AND_NETWORK = 10
 PER_NETWORK = 100
 PER_ACCOUNT_FROM_STRANGERS = 100
+REGISTRATIONS_PER_NETWORK = 100
 
 
 class RateLimited(SojournError):
@@ -80,9 +82,15 @@ class Throttle:
         """
         now_ms = self._clock()
         network = network_of(address)
+        await self._count(lambda db: _counters(db, account, network, now_ms))
+
+    async def _count(
+        self, counters_of: Callable[[sqlite3.Connection], tuple[_Counter, ...]]
+    ) -> None:
+        now_ms = self._clock()
 
         def count(db: sqlite3.Connection) -> int:
-            counters = _counters(db, account, network, now_ms)
+            counters = counters_of(db)
             db.execute("DELETE FROM throttle WHERE since_ms <= ?", (now_ms - WINDOW_MS,))
             waits_ms = [_wait_ms(db, counter, now_ms) for counter in counters]
             if any(waits_ms):
@@ -98,6 +106,15 @@ class Throttle:
         wait_ms = await self._database.write_async(count)
         if wait_ms > 0:
             raise RateLimited(-(-wait_ms // 1000))
+
+    async def admit_registration(self, address: str) -> None:
+        """Let a new account be made, so many from each network.
+
+        Raises:
+            RateLimited: There were as many already.
+        """
+        counter = _Counter(f"register {network_of(address)}", REGISTRATIONS_PER_NETWORK)
+        await self._count(lambda _: (counter,))
 
     async def succeeded(self, account: str, address: str) -> None:
         """Take the attempt back, clear the pair's count, remember the network as familiar."""

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from sojourn.errors import StoreError
 from sojourn.model import (
     ANY,
@@ -136,6 +138,7 @@ class MemoryStore:
         limit: int | None,
         on_excess: OnExcess,
         audit: Sequence[AuditRecord] = (),
+        ended_audit: AuditRecord | None = None,
     ) -> Created:
         """See `Store.create`."""
         with self._guard():
@@ -154,6 +157,8 @@ class MemoryStore:
                 self._end(oldest, "session_limit", now_ms)
                 event = Event(kind=Kind.ENDED, sid=oldest.sid, reason="session_limit")
                 entries += (self._append(event, now_ms),)
+                if ended_audit is not None:
+                    self._audit.append(msgspec.structs.replace(ended_audit, sid=oldest.sid))
             self._sessions[session.sid] = session
             self._by_subject.setdefault(session.subject, {})[session.sid] = None
             self._audit.extend(audit)

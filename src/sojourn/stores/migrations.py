@@ -39,7 +39,7 @@ STORE_MIGRATIONS = (
         revision INTEGER NOT NULL,
         payload BLOB NOT NULL
     ) STRICT;
-    CREATE INDEX sojourn_sessions_subject ON sojourn_sessions (subject, created_at, sid);
+    CREATE INDEX sojourn_sessions_subject ON sojourn_sessions (subject, created_at, sid, dies_at);
     CREATE INDEX sojourn_sessions_death ON sojourn_sessions (dies_at);
     CREATE TABLE sojourn_data (
         sid TEXT PRIMARY KEY REFERENCES sojourn_sessions (sid) ON DELETE CASCADE,

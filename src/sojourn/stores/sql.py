@@ -46,6 +46,7 @@ def create(
     limit: int | None,
     on_excess: OnExcess,
     audit: Sequence[AuditRecord] = (),
+    ended_audit: AuditRecord | None = None,
 ) -> Created:
     """See `Store.create`."""
     if session.position < _cutoff(connection, session.subject).cutoff:
@@ -53,10 +54,11 @@ def create(
     now_ms = clock()
     too_many: list[Session] = []
     if limit is not None:
-        live = _live(connection, session.subject, now_ms)
-        too_many = live[: max(0, len(live) - limit + 1)]
-        if too_many and on_excess == "refuse":
+        excess = _count_live(connection, session.subject, now_ms) - limit + 1
+        if excess > 0 and on_excess == "refuse":
             return Created("limit")
+        if excess > 0:
+            too_many = _live(connection, session.subject, now_ms, most=excess)
     _end(connection, too_many, "session_limit", now_ms)
     events = [Event(kind=Kind.ENDED, sid=oldest.sid, reason="session_limit") for oldest in too_many]
     entries = append_events(connection, SHARD, events, now_ms=now_ms)
@@ -72,6 +74,8 @@ def create(
             _encode(session),
         ),
     )
+    if ended_audit is not None:
+        audit = (*(msgspec.structs.replace(ended_audit, sid=s.sid) for s in too_many), *audit)
     write_audit(connection, audit)
     return Created("created", tuple(oldest.sid for oldest in too_many), entries)
 
@@ -173,11 +177,18 @@ def list_sessions(connection: Connection, clock: Clock, subject: str) -> Sequenc
     return _live(connection, subject, clock())
 
 
-def _live(connection: Connection, subject: str, now_ms: int) -> list[Session]:
+def _count_live(connection: Connection, subject: str, now_ms: int) -> int:
+    """Count from the index alone: all guests are one subject."""
+    sql = "SELECT count(*) FROM sojourn_sessions WHERE subject = ? AND dies_at > ?"
+    count: int = connection.execute(sql, (subject, now_ms)).fetchone()[0]
+    return count
+
+
+def _live(connection: Connection, subject: str, now_ms: int, *, most: int = -1) -> list[Session]:
     rows = connection.execute(
         "SELECT payload FROM sojourn_sessions WHERE subject = ? AND dies_at > ? "
-        "ORDER BY created_at, sid",
-        (subject, now_ms),
+        "ORDER BY created_at, sid LIMIT ?",
+        (subject, now_ms, most),
     ).fetchall()
     return [decoded(_decode_session, payload) for (payload,) in rows]
 

@@ -83,10 +83,17 @@ class SqliteStore:
         limit: int | None,
         on_excess: OnExcess,
         audit: Sequence[AuditRecord] = (),
+        ended_audit: AuditRecord | None = None,
     ) -> Created:
         """See `Store.create`."""
         return self.database.write(
-            sql.create, self._clock, session, limit=limit, on_excess=on_excess, audit=audit
+            sql.create,
+            self._clock,
+            session,
+            limit=limit,
+            on_excess=on_excess,
+            audit=audit,
+            ended_audit=ended_audit,
         )
 
     def get(self, sid: str) -> Found:
@@ -234,10 +241,17 @@ class AsyncSqliteStore:
         limit: int | None,
         on_excess: OnExcess,
         audit: Sequence[AuditRecord] = (),
+        ended_audit: AuditRecord | None = None,
     ) -> Created:
         """See `Store.create`."""
         return await self.database.write_async(
-            sql.create, self._clock, session, limit=limit, on_excess=on_excess, audit=audit
+            sql.create,
+            self._clock,
+            session,
+            limit=limit,
+            on_excess=on_excess,
+            audit=audit,
+            ended_audit=ended_audit,
         )
 
     async def get(self, sid: str) -> Found:

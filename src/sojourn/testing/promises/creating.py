@@ -161,7 +161,11 @@ class CreatePromises(Suite):
         bench.clock.advance(seconds=1)
         newest = bench.draft()
         created = await bench.store.create(
-            newest, limit=2, on_excess="end_oldest", audit=(a_record("login"),)
+            newest,
+            limit=2,
+            on_excess="end_oldest",
+            audit=(a_record("login"),),
+            ended_audit=a_record("revoked"),
         )
         equal(("created", (oldest.sid,)), _answer(created)[:2], "the answer")
         equal([other, newest], list(await bench.store.list("ada")), "the sessions left")
@@ -171,7 +175,9 @@ class CreatePromises(Suite):
         tombstone = await bench.record(oldest.sid)
         reason = tombstone.reason if isinstance(tombstone, Tombstone) else tombstone
         equal("session_limit", reason, "why the oldest session ended")
-        equal(["login"], await bench.actions(), "the trail")
+        equal(["revoked", "login"], await bench.actions(), "the trail")
+        lines = await bench.store.read_audit(sid=oldest.sid)
+        equal(["revoked"], [line.record.action for line in lines], "the trail of the oldest")
 
     @promise
     async def test_a_lowered_limit_ends_as_many_as_needed(self, bench: Bench) -> None:
