@@ -1,5 +1,7 @@
 """Session data: an application's own values, loaded and saved only where touched."""
 
+from datetime import UTC, datetime
+
 import pytest
 from engine.harness import refusal_of
 
@@ -214,11 +216,32 @@ def endless():
         ("k", "\ud800"),
         ("k", endless()),
         ("k", lambda: 1),
+        ("k", float("nan")),
+        ("k", [float("inf")]),
+        ("k", b"bytes"),
+        ("k", {"x": {1, 2}}),
+        ("k", {1: 2}),
+        ("k", datetime(2027, 1, 1, tzinfo=UTC)),
         (1, "value"),
         (None, 1),
         ("\ud800", 1),
     ],
-    ids=["object", "nested", "surrogate", "endless", "function", "int-key", "none-key", "bad-key"],
+    ids=[
+        "object",
+        "nested",
+        "surrogate",
+        "endless",
+        "function",
+        "nan",
+        "inf",
+        "bytes",
+        "set",
+        "inner-key",
+        "instant",
+        "int-key",
+        "none-key",
+        "bad-key",
+    ],
 )
 async def test_what_is_not_json_is_refused(visit, key, value):
     """A value or key that is not JSON is the developer's mistake, told before anything is written."""

@@ -3,7 +3,7 @@
 import pytest
 from engine.harness import DAY, HOUR, claims_of, refusal_of
 
-from sojourn import Need
+from sojourn import Need, StoreError
 from sojourn.jose import unverified
 
 ASKING = Need(max_lag_seconds=0)
@@ -180,6 +180,27 @@ async def test_lost_touch_is_dropped(make_memory, transport):
     bench.spy.calls.clear()
     assert "" == await client.code()
     assert {"get": 1, "replace": 1} == dict(bench.spy.calls)
+
+
+async def test_failed_touch_is_dropped(make_memory, transport, caplog):
+    """Who is known stays known while the store cannot write; it is tried again when next due."""
+    bench = make_memory("session")
+    client = bench.client(transport)
+    await client.login()
+    await client.check()
+    await bench.advance(61)
+
+    def fail(*_, **__):
+        raise StoreError("the store is down")
+
+    bench.spy.answers["replace"] = fail
+    assert ["", "", ""] == [await client.code() for _ in range(3)]
+    assert {"replace": 1} == dict(bench.spy.calls)
+    assert 1 == sum("the store is down" in line for line in caplog.messages)
+    del bench.spy.answers["replace"]
+    await bench.advance(60)
+    assert "" == await client.code()
+    assert {"replace": 1} == dict(bench.spy.calls)
 
 
 async def test_touch_elsewhere_is_found_before_a_refusal(make, another, transport):

@@ -1,8 +1,9 @@
 """Visitors who are not signed in: data of their own, bounded, and never a way to sign in."""
 
 import pytest
-from engine.harness import DAY, HOUR, refusal_of
+from engine.harness import DAY, HOUR, Bench, refusal_of
 
+from sojourn.engine.data import _guest_limit
 from sojourn.model import Purpose, Session, Tombstone
 
 FOREIGN = {"origin": "https://evil.example", "sec_fetch_site": "cross-site"}
@@ -192,6 +193,14 @@ async def test_guests_are_bounded_and_the_oldest_goes(make, mode):
         await bench.advance(1)
     kept = [(await load(visitor)).get("number") for visitor in visitors]
     assert [None, None, 2, 3, 4] == kept
+
+
+def test_many_guests_are_counted_now_and_then():
+    """Where many are allowed, about one in a thousandth of them counts the rest: creation stays cheap."""
+    bench = Bench("sync", "memory", None, mode="session", max_guests=100_000)
+    limits = [_guest_limit(bench.core) for _ in range(10_000)]
+    assert {None, 100_000} == set(limits)
+    assert 40 <= limits.count(100_000) <= 200
 
 
 async def test_guest_ends_after_its_idle_life(make, mode):

@@ -38,9 +38,9 @@ def endless():
 
 
 @pytest.mark.parametrize("subject", ["", "x" * 256, "a\x00b", "\ud800", True, None, 1.5, b"x"])
-async def test_subject_that_cannot_be_kept_is_refused(make, mode, subject):
+async def test_subject_that_cannot_be_kept_is_refused(make_memory, subject):
     """A subject is an int, a UUID or plain text of bounded length."""
-    bench = make(mode)
+    bench = make_memory("hybrid")
     assert "invalid_input" == await refusal_of(bench.client().login(subject))
     assert "invalid_input" == await refusal_of(bench.auth.begin(subject))
     assert "invalid_input" == await refusal_of(bench.auth.revoke_all(subject))
@@ -73,9 +73,9 @@ async def test_subject_has_one_spelling(make, mode, subject):
     ],
     ids=["bare", "empty", "long", "space", "newline", "nul", "surrogate", "int", "many"],
 )
-async def test_names_that_no_token_could_carry_are_refused(make, mode, field, names):
+async def test_names_that_no_token_could_carry_are_refused(make_memory, field, names):
     """Roles, scopes and methods are sets of short names without white space."""
-    bench = make(mode)
+    bench = make_memory("hybrid")
     assert "invalid_input" == await refusal_of(bench.client().login(**{field: names}))
     assert [] == await bench.trail(subject="alice")
 
@@ -85,9 +85,9 @@ async def test_names_that_no_token_could_carry_are_refused(make, mode, field, na
     [{"x": object()}, {"x": "\ud800"}, [1], "text", endless(), {"x": "y" * 3000}],
     ids=["object", "surrogate", "list", "text", "endless", "large"],
 )
-async def test_claims_that_no_token_could_carry_are_refused(make, mode, claims):
+async def test_claims_that_no_token_could_carry_are_refused(make_memory, claims):
     """Claims are a JSON object of bounded size."""
-    bench = make(mode)
+    bench = make_memory("hybrid")
     assert "invalid_input" == await refusal_of(bench.client().login(claims=claims))
     assert [] == await bench.trail(subject="alice")
 

@@ -10,7 +10,7 @@ import msgspec
 from sojourn import handles, policy
 from sojourn.engine.core import shown_agent
 from sojourn.messages import Incoming
-from sojourn.model import Chain, Mode, Purpose, Session, Transport
+from sojourn.model import Chain, Mode, Principal, Purpose, Session, Transport
 from sojourn.modes import MODES
 
 if TYPE_CHECKING:
@@ -57,6 +57,30 @@ def new_session(
         address=core.browser.client_address(incoming),
     )
     return with_access_expiry(core, session)
+
+
+def session_like(
+    core: Core,
+    incoming: Incoming,
+    principal: Principal[Any],
+    *,
+    position: int,
+    amr: tuple[str, ...],
+) -> Session:
+    """Draft a session of mode `jwt` with the facts that a verified token carries."""
+    return new_session(
+        core,
+        incoming,
+        principal.subject,
+        mode="jwt",
+        transport=principal.transport,
+        position=position,
+        remember=True,
+        roles=tuple(sorted(principal.roles)),
+        scopes=tuple(sorted(principal.scopes)),
+        claims=msgspec.to_builtins(principal.claims),
+        amr=amr,
+    )
 
 
 def with_access_expiry(core: Core, session: Session) -> Session:

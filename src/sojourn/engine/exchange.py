@@ -11,7 +11,7 @@ import msgspec
 from sojourn import handles
 from sojourn.engine.answers import SignedIn
 from sojourn.engine.check import check
-from sojourn.engine.draft import access_expiry_ms, first_chains, new_session, with_access_expiry
+from sojourn.engine.draft import access_expiry_ms, first_chains, session_like, with_access_expiry
 from sojourn.engine.grant import grant
 from sojourn.engine.login import made_room, note_created
 from sojourn.engine.proof import read_live
@@ -84,19 +84,8 @@ async def move(core: Core, incoming: Incoming, *, mode: Mode) -> SignedIn[Any]:
 
 def _as_session(core: Core, incoming: Incoming, principal: Principal[Any]) -> Session:
     """Read a verified token as the record that would stand behind it."""
-    session = new_session(
-        core,
-        incoming,
-        principal.subject,
-        mode="jwt",
-        transport=principal.transport,
-        position=principal.position,
-        remember=True,
-        roles=tuple(sorted(principal.roles)),
-        scopes=tuple(sorted(principal.scopes)),
-        claims=msgspec.to_builtins(principal.claims),
-        amr=principal.amr,
-    )
+    position, amr = principal.position, principal.amr
+    session = session_like(core, incoming, principal, position=position, amr=amr)
     return msgspec.structs.replace(
         session,
         sid=principal.sid,

@@ -15,7 +15,7 @@ import msgspec
 from sojourn import handles
 from sojourn.engine.answers import Attempt, SignedIn
 from sojourn.engine.check import check
-from sojourn.engine.draft import new_session, with_access_expiry
+from sojourn.engine.draft import session_like, with_access_expiry
 from sojourn.engine.grant import grant
 from sojourn.engine.login import begin, names, refuse_too_large
 from sojourn.engine.proof import read_live
@@ -101,19 +101,7 @@ async def _renew_token(
     attempt: Attempt,
 ) -> SignedIn[Any]:
     """In `jwt` a new token under a new sid is handed out, and the old one revoked."""
-    session = new_session(
-        core,
-        incoming,
-        principal.subject,
-        mode="jwt",
-        transport=principal.transport,
-        position=attempt.position,
-        remember=True,
-        roles=tuple(sorted(principal.roles)),
-        scopes=tuple(sorted(principal.scopes)),
-        claims=msgspec.to_builtins(principal.claims),
-        amr=amr,
-    )
+    session = session_like(core, incoming, principal, position=attempt.position, amr=amr)
     refuse_too_large(session)
     record = core.audit(
         "reauthenticated",
