@@ -56,3 +56,13 @@ def test_version():
     assert "0.1.0" == sojourn.__version__
     if "SOJOURN_TEST_WHEEL" in os.environ:
         assert version("sojourn") == sojourn.__version__
+
+
+def test_what_testing_brings():
+    """`sojourn.testing` gives what its page names, and nothing under another name."""
+    from sojourn import testing
+
+    for name in testing.__all__:
+        assert getattr(testing, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Clock'"):
+        _ = testing.Clock
