@@ -156,15 +156,15 @@ class Browser:
         left of it was written by whoever sent the request.
         """
         networks = self._settings.proxy_networks
-        if not networks:
-            return incoming.peer
+        nearest = _address(incoming.peer)
+        if nearest is None or not networks:
+            return incoming.peer if nearest is None else str(nearest)
 
         def is_proxy(address: IPv4Address | IPv6Address) -> bool:
             return any(address in network for network in networks)
 
-        nearest = _address(incoming.peer)
-        if nearest is None or not is_proxy(nearest):
-            return incoming.peer
+        if not is_proxy(nearest):
+            return str(nearest)
         for text in reversed(incoming.forwarded_for.split(",")):
             address = _address(text.strip())
             if address is None:

@@ -99,9 +99,19 @@ def secrets_from(
         )
     if not is_kept:
         return ServerSecrets(secrets.token_urlsafe(48))
-    folder = Path(environ.get(PREFIX + "DATA") or ".sojourn")
+    return ServerSecrets(secret_file(Path(environ.get(PREFIX + "DATA") or ".sojourn")))
+
+
+def secret_file(folder: Path) -> str:
+    """Read the secret kept in a data folder, making it (0600) where there is none.
+
+    Several processes may start at once: the file appears whole, and the first one's is everybody's.
+
+    Raises:
+        ConfigurationError: The folder cannot be used.
+    """
     try:
-        return ServerSecrets(secret_file(folder))
+        return _secret_file(folder)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"the development secret cannot be kept in {folder}: {error}; set SOJOURN_DATA to a "
@@ -109,11 +119,7 @@ def secrets_from(
         ) from error
 
 
-def secret_file(folder: Path) -> str:
-    """Read the secret kept in a data folder, making it (0600) where there is none.
-
-    Several processes may start at once: the file appears whole, and the first one's is everybody's.
-    """
+def _secret_file(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / "secret"
     if not path.exists():

@@ -70,7 +70,8 @@ class ServerSecrets:
 
     def __init__(self, raw: str | Sequence[str]) -> None:
         """Derive all of them."""
-        each = [ServerSecret(one) for one in ([raw] if isinstance(raw, str) else raw)]
+        # Surrounding white space is a file's last line, not part of a secret.
+        each = [ServerSecret(one.strip()) for one in ([raw] if isinstance(raw, str) else raw)]
         if not each:
             raise ConfigurationError("no server secret was given; set secret= or SOJOURN_SECRET")
         self.current = each[0]

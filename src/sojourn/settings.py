@@ -203,7 +203,8 @@ class Settings:
         if self.cookie_domain is not None:
             domain = self.cookie_domain.removeprefix(".")
             host = urlsplit(self.url).hostname or ""
-            if host != domain and not host.endswith("." + domain):
+            is_parent = "." in domain and host.endswith("." + domain)
+            if host != domain and not is_parent:
                 raise ConfigurationError(
                     f"cookie_domain {self.cookie_domain!r} is not a parent of {host!r}; "
                     "a browser would drop the cookie"
@@ -231,6 +232,14 @@ class Settings:
                 raise ConfigurationError(
                     f"trusted origin {origin!r} is not of the form scheme://host[:port], "
                     "in lower case, without a path"
+                )
+            is_local = is_loopback(urlsplit(origin).hostname or "")
+            if origin.startswith("http://") and not is_local:
+                warnings.warn(
+                    f"trusted origin {origin} is plain http: whoever is on the way to it can act "
+                    "for your users",
+                    SecurityWarning,
+                    stacklevel=4,
                 )
         for network in self.trusted_proxies:
             try:

@@ -170,6 +170,24 @@ async def test_session_moves_to_the_other_mode(make, old, new, transport):
     assert [f"from {old}, {before.sid}"] == [record.reason for record in moved]
 
 
+@pytest.mark.parametrize("there", MODES)
+async def test_proofs_from_before_a_round_trip_are_refused(make, mode, there, transport):
+    """There and back again, or to the same mode: no earlier proof becomes good again."""
+    bench = make(mode, modes=MODES)
+    client = bench.client(transport)
+    await client.login()
+    thieves = [client.copy()]
+    for target in dict.fromkeys((there, mode)):
+        client.took(await bench.auth.move(client.incoming(), mode=target))
+        thieves.append(client.copy())
+    for thief in thieves[:-1]:
+        assert "" != await thief.code(need=ASKING, renew=False)
+        if thief.handle != thief.access:
+            refused = bench.auth.refresh(thief.incoming(), refresh_token=thief.handle)
+            assert await refusal_of(refused) in {"invalid_token", "revoked"}
+    assert "" == await client.code(need=ASKING)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "life"),
     [

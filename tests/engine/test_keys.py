@@ -108,6 +108,30 @@ async def test_emergency_refuses_remembered_tokens_at_once(make, transport):
     assert [kid_of(client.access)] == await published(bench)
 
 
+async def test_token_verified_while_its_key_is_revoked_is_not_remembered(make, monkeypatch):
+    """A thread in the middle of verifying when the key goes leaves nothing behind for later."""
+    bench = make("jwt")
+    client = bench.client()
+    await client.login()
+    await bench.settle()
+    keys, verify = bench.core.keys, bench.core.keys.verify
+    under_way = []
+
+    def verify_slowly(token, *, now_ms):
+        monkeypatch.setattr(keys, "verify", verify)
+        claims = verify(token, now_ms=now_ms)
+        under_way.append(claims.sid)
+        # The rest of the engine goes on, as in another thread.
+        keys._signing, keys._verifier = {}, keys._verifier
+        keys.remembered = Bounded(10)
+        return claims
+
+    monkeypatch.setattr(keys, "verify", verify_slowly)
+    await client.check()
+    assert 1 == len(under_way)
+    assert {} == keys.remembered.entries
+
+
 async def test_emergency_costs_hybrid_browsers_nothing(make):
     """A hybrid browser whose token's key was revoked is renewed in passing."""
     bench = make("hybrid")

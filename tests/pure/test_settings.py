@@ -453,6 +453,7 @@ class TestBrowser:
             "b.app.example.com",
             "xample.com",
             "..example.com",
+            "com",
             "example.com; Path=/x",
             "app.example.com.",
         ],
@@ -470,6 +471,11 @@ class TestBrowser:
         """Exact origins, http for development servers included; the own one is always there."""
         settings = some_settings(trusted_origins=(origin,))
         assert settings.origins == {"https://app.example.com", origin}
+
+    def test_a_trusted_origin_in_plain_text(self):
+        """Plain http to another machine is legal, and said to be weak."""
+        with pytest.warns(SecurityWarning, match="is plain http"):
+            some_settings(trusted_origins=("http://spa.example.com",))
 
     @pytest.mark.parametrize(
         "origin",

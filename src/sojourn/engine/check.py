@@ -128,7 +128,8 @@ def _judge_token(
     if core.keys.is_outdated:
         return _ASK
     is_current = _is_current(core, max_lag_ms)
-    remembered = core.keys.remembered.entries.get(token)
+    memory = core.keys.remembered  # before the verifier is used: see `Keys`
+    remembered = memory.entries.get(token)
     if remembered is None or now_ms >= remembered.not_after_ms:
         try:
             claims = core.keys.verify(token, now_ms=now_ms)
@@ -139,7 +140,7 @@ def _judge_token(
         principal = core.keys.principal_of(core, claims, transport=transport)
         leeway_ms = core.settings.leeway_seconds * 1000
         remembered = Remembered(claims, principal, claims.exp * 1000 + leeway_ms)
-        core.keys.remembered.put(token, remembered)
+        memory.put(token, remembered)
     claims = remembered.claims
     verdict = core.picture.view.judge(
         subject=claims.sub, sid=claims.sid, position=claims.pos, version=claims.ver

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sojourn.settings import Settings
 
 MAX_ATTEMPTS = 5
+REMEMBERED_TOKENS = 20_000
 RELOAD_INTERVAL_MS = 1000
 """Unknown kids lead to at most one reload in this time, however many are presented."""
 
@@ -51,12 +52,11 @@ class Keys:
         self._verifier: TokenVerifier[AccessClaims] | None = None
         self._loaded_at_ms = 0
         self._is_outdated = True
-        self.remembered: Bounded[Remembered] = Bounded(20_000)
+        self.remembered: Bounded[Remembered] = Bounded(REMEMBERED_TOKENS)
 
     def mark_outdated(self) -> None:
-        """Have the ring read again before the next use; verified tokens are verified again."""
+        """Have the ring read again before anything else is verified or remembered."""
         self._is_outdated = True
-        self.remembered.entries.clear()
 
     @property
     def is_outdated(self) -> bool:
@@ -97,8 +97,7 @@ class Keys:
         # One value, since threads share it: a ring with another's version would undo a change.
         self._stored = (ring, stored.version if stored else 0)
         keys = keyring.unseal(ring.keys, self._secrets)
-        if self._signing.keys() != {key.kid for key in keys}:
-            self.remembered.entries.clear()
+        is_changed = self._signing.keys() != {key.kid for key in keys}
         self._signing = {key.kid: key for key in keys}
         self._verifier = TokenVerifier(
             KeySet([key.verifying for key in keys]),
@@ -109,6 +108,10 @@ class Keys:
                 leeway_seconds=self._settings.leeway_seconds,
             ),
         )
+        if is_changed:
+            # Another map, after the verifier: what a thread is just verifying under the keys of
+            # before lands in the map of before.
+            self.remembered = Bounded(REMEMBERED_TOKENS)
 
     async def reload_for_unknown_kid(self, core: Core) -> bool:
         """Read the ring again for a kid it did not have, within a budget of its own."""
@@ -119,12 +122,16 @@ class Keys:
 
     # --- signing -----------------------------------------------------------------------------------
 
+    async def keep_schedule(self, core: Core) -> None:
+        """Read the ring where it is out of date, and add the next key where one is due."""
+        due_ms = self.ring.next_signs_from_ms(self._settings, now_ms=core.clock())
+        if self._is_outdated or due_ms is not None:
+            await self.load(core)
+
     async def signing_key(self, core: Core) -> SigningKey:
         """Give the key that signs now, rotating the ring where that is due."""
         for _ in range(MAX_ATTEMPTS):
-            due_ms = self.ring.next_signs_from_ms(self._settings, now_ms=core.clock())
-            if self._is_outdated or due_ms is not None:
-                await self.load(core)
+            await self.keep_schedule(core)
             signer = self.ring.signer(alg=self._settings.signing_algorithm, now_ms=core.clock())
             key = self._signing.get(signer.kid) if signer else None
             if key is not None:

@@ -17,12 +17,16 @@ async def rotate_keys(core: Core, *, by: str, is_emergency: bool) -> None:
 async def jwks(core: Core) -> dict[str, Any]:
     """Give the public keys; see `AsyncSojourn.jwks`."""
     await core.ready()
-    if core.keys.is_outdated:
-        await core.keys.load(core)
+    await core.keys.keep_schedule(core)
     return core.keys.jwks()
 
 
 async def purge(core: Core) -> int:
-    """Remove what is dead; see `AsyncSojourn.purge`."""
+    """Remove what is dead; see `AsyncSojourn.purge`.
+
+    A server that signs nothing for a while publishes its next key in time all the same, since it
+    purges now and then.
+    """
     await core.ready()
+    await core.keys.keep_schedule(core)
     return await core.store.purge()
