@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sojourn.cookies import read_cookies, write_cookie
+from sojourn.errors import CrossSite
 from sojourn.messages import NOTHING_TO_SEND, Incoming, Outgoing
 
 if TYPE_CHECKING:
@@ -148,6 +149,18 @@ class Browser:
         if incoming.sec_fetch_site:
             return incoming.sec_fetch_site not in {"same-origin", "none"}
         return False
+
+    def cross_site_error(self, incoming: Incoming) -> CrossSite:
+        """Say from where a refused request came, and what to do if that page is one's own."""
+        own = self._settings.origin
+        if not incoming.origin or incoming.origin == "null":
+            return CrossSite(
+                f"the request was not sent by a page of {own}; open the application there"
+            )
+        return CrossSite(
+            f"the request was sent by a page of {incoming.origin[:200]}, and this is {own}; open "
+            "the application there, or add the other origin to trusted_origins if it is yours"
+        )
 
     def client_address(self, incoming: Incoming) -> str:
         """Give the address a request came from.

@@ -6,14 +6,15 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from sojourn.errors import ConfigurationError
 from sojourn.server_secret import ServerSecrets
-from sojourn.settings import Settings
+from sojourn.settings import SETTING_NAMES, Settings
 
 PREFIX = "SOJOURN_"
 _HINTS = get_type_hints(Settings)
@@ -42,10 +43,12 @@ def settings_from(
             "no url was given; say where browsers reach the application: "
             "url='https://app.example.com', or SOJOURN_URL"
         )
-    try:
-        return Settings(**values)
-    except TypeError as error:
-        raise ConfigurationError(f"there is no such setting: {error}") from error
+    for name in values:
+        if name not in SETTING_NAMES:
+            near = get_close_matches(name, SETTING_NAMES, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(f"there is no setting {name!r}{hint} (see docs/settings.md)")
+    return Settings(**values)
 
 
 def _parsed(name: str, text: str) -> Any:
@@ -55,7 +58,9 @@ def _parsed(name: str, text: str) -> Any:
             return tuple(part.strip() for part in text.split(",") if part.strip())
         return msgspec.convert(text, hint, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{PREFIX}{name.upper()} is {text!r}: {error}") from error
+        choices = get_args(hint)
+        words = f"; choose one of {', '.join(map(str, choices))}" if choices else ""
+        raise ConfigurationError(f"{PREFIX}{name.upper()} is {text!r}: {error}{words}") from error
 
 
 def secrets_from(
@@ -120,7 +125,12 @@ def secret_file(folder: Path) -> str:
 
 
 def _secret_file(folder: Path) -> str:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Made by itself in a developer's working directory: it must not be committed by itself too.
+        ignore = folder / ".gitignore"
+        ignore.touch(mode=0o600)
+        ignore.write_text("*\n", encoding="utf-8")
     path = folder / "secret"
     if not path.exists():
         draft = folder / f"secret.{os.getpid()}.{secrets.token_hex(4)}"

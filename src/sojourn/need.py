@@ -63,6 +63,8 @@ class Need:
         if not transports or not transports <= {"cookie", "bearer"}:
             raise ConfigurationError("accept is a set of 'cookie' and 'bearer'")
         for name, duration in (("max_age", max_age), ("max_lag", max_lag)):
+            if duration is not None and not isinstance(duration, timedelta):
+                raise ConfigurationError(f"{name} is a timedelta; write timedelta(seconds=…)")
             if duration is not None and duration < timedelta(0):
                 raise ConfigurationError(f"{name} is negative; give a duration of zero or more")
         return cls(

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from sojourn.errors import (
+    Conflict,
     Expired,
     FreshLoginRequired,
     InsufficientScope,
@@ -16,11 +17,13 @@ from sojourn.errors import (
     RefreshRequired,
     Revoked,
     SojournError,
+    StoreError,
 )
 
 MEDIA_TYPE = "application/problem+json"
 _INVALID_TOKEN = (InvalidToken, Expired, Revoked, RefreshRequired)
 _UNSAID = "something failed here; the server's log says what"
+_UNAVAILABLE = "the store cannot be used at this moment; try again shortly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,6 @@ def problem_of(error: SojournError, *, retry_after_seconds: int | None = None) -
         retry_after_seconds: When to come back, where known.
     """
     headers = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store")]
-    is_internal = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
     if error.status == HTTPStatus.UNAUTHORIZED or isinstance(error, InsufficientScope):
         headers.append(("WWW-Authenticate", _challenge(error)))
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE and retry_after_seconds is None:
@@ -60,9 +62,18 @@ def problem_of(error: SojournError, *, retry_after_seconds: int | None = None) -
             "title": HTTPStatus(error.status).phrase,
             "status": error.status,
             "code": error.code,
-            "detail": _UNSAID if is_internal else str(error),
+            "detail": _detail(error),
         },
     )
+
+
+def _detail(error: SojournError) -> str:
+    """Say what a stranger may know: paths and causes of failures are for the log."""
+    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _UNSAID
+    if isinstance(error, StoreError) and not isinstance(error, Conflict):
+        return _UNAVAILABLE
+    return str(error)
 
 
 def _challenge(error: SojournError) -> str:

@@ -70,6 +70,8 @@ class ServerSecrets:
 
     def __init__(self, raw: str | Sequence[str]) -> None:
         """Derive all of them."""
+        if not isinstance(raw, str) and not all(isinstance(one, str) for one in raw):
+            raise ConfigurationError("a server secret is text (str), or several of them")
         # Surrounding white space is a file's last line, not part of a secret.
         each = [ServerSecret(one.strip()) for one in ([raw] if isinstance(raw, str) else raw)]
         if not each:

@@ -47,6 +47,8 @@ def test_there_are_exactly_the_known_commands() -> None:
         "users disable",
         "users enable",
         "users list",
+        "users password",
+        "users remove",
         "users roles",
         "verifiers add",
         "verifiers list",

@@ -8,6 +8,7 @@ import pytest
 from cli.programs import PASSWORD, Cli, problem, run, signed_in
 
 from sojourn.cli.place import operator
+from sojourn.errors import InvalidCredentials
 
 
 def _users(cli: Cli) -> list[dict[str, Any]]:
@@ -168,3 +169,32 @@ def test_files_are_their_owners_alone(tmp_path: Path) -> None:
     made = list(data.iterdir())
     assert {"secret", "sojourn.db"} <= {path.name for path in made}
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in made)
+
+
+def test_a_forgotten_password_is_replaced(cli: Cli) -> None:
+    """The new password signs in, everything from before is over, and the trail says who did it."""
+    cli("users", "add", "ada@example.com", stdin=PASSWORD + "\n")
+    assert signed_in()
+    made = cli("users", "password", "ada@example.com", "--generate", "--json")
+    assert made.exit_code == 0
+    with pytest.raises(InvalidCredentials):
+        signed_in()
+    assert len(json.loads(made.stdout)["password"]) >= 20
+    assert cli("users", "password", "ada@example.com", stdin=PASSWORD + "\n").exit_code == 0
+    assert signed_in()
+    assert _by(cli, "password_reset") == [operator(), operator()]
+    assert _by(cli, "revoked_all") == [operator(), operator()]
+    weak = cli("users", "password", "ada@example.com", "--json", stdin="short\n")
+    assert (weak.exit_code, problem(weak.stderr)["code"]) == (1, "weak_password")
+    unknown = cli("users", "password", "bob@example.com", stdin=PASSWORD + "\n")
+    assert unknown.exit_code == 1
+
+
+def test_remove(cli: Cli) -> None:
+    """A removed account is gone and signed out; the address may be used again."""
+    cli("users", "add", "ada@example.com", stdin=PASSWORD + "\n")
+    assert cli("users", "remove", "ada@example.com").exit_code == 0
+    assert _users(cli) == []
+    assert _by(cli, "removed") == _by(cli, "revoked_all") == [operator()]
+    assert cli("users", "remove", "ada@example.com").exit_code == 1
+    assert cli("users", "add", "ada@example.com", stdin=PASSWORD + "\n").exit_code == 0

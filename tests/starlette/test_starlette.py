@@ -392,3 +392,125 @@ async def test_a_guarded_function_needs_a_request(auth):
 
     with pytest.raises(ConfigurationError, match="without a request"):
         await endpoint()
+
+
+def verbs_app(auth: Auth, **endpoints) -> Starlette:
+    app = Starlette(
+        routes=[
+            Route(f"/{name}", verb, methods=["GET", "POST"]) for name, verb in endpoints.items()
+        ]
+    )
+    auth.install(app)
+    return app
+
+
+def test_logout_all_and_others(auth):
+    """Both revoke with their reason on the trail; one stays, or nobody."""
+
+    async def everywhere(request: Request) -> JSONResponse:
+        await auth.logout_all(request)
+        return JSONResponse({})
+
+    async def others(request: Request) -> JSONResponse:
+        await auth.logout_others(request)
+        return JSONResponse({})
+
+    async def me(request: Request) -> JSONResponse:
+        return JSONResponse((await auth.current(request)).subject)
+
+    app = verbs_app(auth, everywhere=everywhere, others=others, me=me)
+    with Client(app, auth) as here:
+        there = Client(app, auth)
+        for client in (here, there):
+            sign_in(client, "ann")
+        assert 200 == here.post("/others").status_code
+        assert (200, 401) == (here.get("/me").status_code, there.get("/me").status_code)
+        assert 200 == here.post("/everywhere").status_code
+        assert [] == list(here.cookies.jar)
+        assert 401 == here.post("/everywhere").status_code
+
+
+def test_endpoints_that_are_not_async(auth):
+    """`requires` and `session_data` guard a plain function too, run in a thread as Starlette does."""
+
+    @auth.requires
+    def plain(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.user.identity)
+
+    @auth.session_data
+    def data(request: Request) -> JSONResponse:
+        request.session["n"] = request.session.get("n", 0) + 1
+        return JSONResponse(request.session["n"])
+
+    with Client(verbs_app(auth, plain=plain, data=data), auth) as client:
+        assert 401 == client.get("/plain").status_code
+        sign_in(client, "ann")
+        assert "ann" == client.get("/plain").text
+        assert [1, 2] == [client.get("/data").json() for _ in range(2)]
+
+
+def test_beside_starlettes_session_middleware(auth):
+    """Where another middleware provides request.session, ours leaves it alone, or says so."""
+    from starlette.middleware.sessions import SessionMiddleware
+
+    @auth.session_data
+    async def clash(request: Request) -> None:
+        raise AssertionError
+
+    async def both(request: Request) -> JSONResponse:
+        ours = await auth.data(request)
+        ours["a"], request.session["b"] = 1, 2
+        return JSONResponse([dict(ours), dict(request.session)])
+
+    app = verbs_app(auth, clash=clash, both=both)
+    app.add_middleware(SessionMiddleware, secret_key="x" * 32)
+    with Client(app, auth) as client:
+        assert [{"a": 1}, {"b": 2}] == client.get("/both").json()
+        assert 500 == client.get("/clash").status_code
+
+
+def test_what_a_developer_has_to_know_is_logged(auth, caplog):
+    """Mistakes of the application and failures of the store leave a line; strangers learn nothing."""
+
+    async def mistaken(request: Request) -> None:
+        raise ConfigurationError("the secret is not the one of this store")
+
+    async def wrong(request: Request) -> None:
+        await auth.login(request, "ann", roles="admin")
+
+    async def away(request: Request) -> None:
+        raise StoreError("the database /srv/app.db cannot be opened")
+
+    app = verbs_app(auth, mistaken=mistaken, wrong=wrong, away=away)
+    with Client(app, auth, raise_server_exceptions=False) as client:
+        assert "log says what" in client.get("/mistaken").json()["detail"]
+        assert 400 == client.get("/wrong").status_code
+        refused = client.get("/away")
+    assert (503, "store_unavailable") == (refused.status_code, refused.json()["code"])
+    assert "/srv" not in refused.text
+    for line in ("GET /mistaken: the secret is", "GET /wrong: roles is a set", "/srv/app.db"):
+        assert line in caplog.text
+
+
+def test_a_cross_site_refusal_names_both_origins(client):
+    """Whoever opened localhost instead of 127.0.0.1 reads what to do."""
+    sign_in(client, "ann")
+    refused = client.post("/logout", headers={"Origin": "http://localhost:8000"})
+    assert "http://localhost:8000" in refused.json()["detail"]
+    assert URL in refused.json()["detail"]
+
+
+def test_typical_mistakes_name_the_remedy(auth):
+    """What one writes by mistake is answered with what to write."""
+    from sojourn import Sojourn
+
+    for make, remedy in (
+        (lambda: Auth(Sojourn("memory://", url=URL)), "takes AsyncSojourn"),
+        (lambda: Auth(None, url=URL), "give a URL as text"),
+        (lambda: auth.requires(max_age=900), r"timedelta\(seconds"),
+        (lambda: Auth("memory://", url=URL, idle_ttl=5), "did you mean idle_ttl_seconds"),
+        (lambda: Auth("memory://", url=URL, secret=b"x" * 40), "is text"),
+        (lambda: Auth("app.db", url=URL), "without a scheme"),
+    ):
+        with pytest.raises(ConfigurationError, match=remedy):
+            make()

@@ -30,8 +30,8 @@ def list_sessions(output: Output, *, place: Place, who: str) -> None:
     """List the live sessions of an account, oldest first; tokens of mode jwt are not stored."""
 
     async def act(server: Server) -> tuple[str, list[SessionInfo]]:
-        account = server.accounts.find(who)
-        return account.subject, await server.sojourn.sessions(account.subject)
+        subject, _ = _whose(server, who)
+        return subject, await server.sojourn.sessions(subject)
 
     subject, infos = with_server(place, act)
     rows = (
@@ -108,14 +108,25 @@ async def _mode_of(server: Server, sid: str) -> str | None:
 
 def _revoke_all(output: Output, place: Place, who: str, keep: str | None) -> None:
     async def act(server: Server) -> tuple[str, str, int]:
-        account = server.accounts.find(who)
-        ended = await server.sojourn.revoke_all(account.subject, keep=keep, by=operator())
-        return account.subject, account.email, ended
+        subject, shown = _whose(server, who)
+        ended = await server.sojourn.revoke_all(subject, keep=keep, by=operator())
+        return subject, shown, ended
 
-    subject, email, ended = with_server(place, act)
+    subject, shown, ended = with_server(place, act)
     if output.is_json:
         output.document({"subject": subject, "ended": ended, "kept": keep})
-    output.say(f"{email}: {ended} stored session(s) ended, and all tokens from before")
+    output.say(f"{shown}: {ended} stored session(s) ended, and all tokens from before")
+
+
+def _whose(server: Server, who: str) -> tuple[str, str]:
+    """Find an account's subject and address; in an application's own database, take the subject."""
+    try:
+        account = server.accounts.find(who)
+    except NotFound:
+        if server.accounts.page(limit=1):
+            raise
+        return who, who
+    return account.subject, account.email
 
 
 def _shown(info: SessionInfo) -> dict[str, Any]:

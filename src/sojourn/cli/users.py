@@ -1,7 +1,8 @@
-"""`sojourn users`: add, list, disable, enable, change roles."""
+"""`sojourn users`: add, list, disable, enable, change roles and passwords, remove."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 PAGE = 500
 
 
+def _password_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where a new password comes from."""
+    file = click.option(
+        "--password-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A file with the password in its first and only line.",
+    )
+    generate = click.option("--generate", is_flag=True, help="Make a password and show it, once.")
+    return file(generate(function))
+
+
 @command(
     "add",
     "sojourn users add ada@example.com",
@@ -28,12 +40,7 @@ PAGE = 500
 @configured
 @click.argument("email")
 @click.option("--role", "roles", multiple=True, help="A role; may be given several times.")
-@click.option(
-    "--password-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with the password in its first and only line.",
-)
-@click.option("--generate", is_flag=True, help="Make a password and show it, once.")
+@_password_options
 def add(
     output: Output,
     *,
@@ -146,6 +153,50 @@ def roles(output: Output, *, place: Place, who: str, roles: str) -> None:
     _changed(output, account, f"{account.email} now has: {', '.join(named) or 'no role'}")
 
 
+@command(
+    "password",
+    "sojourn users password ada@example.com --generate",
+    "pass show ada | sojourn users password ada@example.com",
+)
+@configured
+@click.argument("who", metavar="EMAIL|SUBJECT")
+@_password_options
+def reset_password(
+    output: Output, *, place: Place, who: str, password_file: Path | None, generate: bool
+) -> None:
+    """Set a password for somebody who forgot theirs, and sign the account out everywhere."""
+    from sojourn.cli.passwords import chosen_password
+
+    password = chosen_password(file=password_file, generate=generate)
+
+    async def act(server: Server) -> Account:
+        account = server.accounts.find(who)
+        await server.service.reset_password(account, password, by=operator())
+        return server.accounts.find(account.subject)
+
+    account = with_server(place, act)
+    facts = {"subject": account.subject, "email": account.email}
+    if generate:
+        facts["password"] = password
+    output.facts({**_shown(account), **facts}, facts)
+    output.say(f"{account.email} has a new password and is signed out everywhere")
+
+
+@command("remove", "sojourn users remove ada@example.com")
+@configured
+@click.argument("who", metavar="EMAIL|SUBJECT")
+def remove(output: Output, *, place: Place, who: str) -> None:
+    """Remove an account and end everything of it; its lines on the audit trail stay."""
+
+    async def act(server: Server) -> Account:
+        account = server.accounts.find(who)
+        await server.service.remove(account, by=operator())
+        return account
+
+    account = with_server(place, act)
+    _changed(output, account, f"{account.email} is removed and signed out everywhere")
+
+
 def _shown(account: Account) -> dict[str, Any]:
     from sojourn.server.admin import shown_account
 
@@ -160,6 +211,6 @@ def _changed(output: Output, account: Account, told: str) -> None:
 
 users = click.Group(
     "users",
-    commands=[add, list_users, disable, enable, roles],
-    help="Accounts: add, list, disable, enable, change roles.",
+    commands=[add, list_users, disable, enable, roles, reset_password, remove],
+    help="Accounts: add, list, disable, enable, change roles and passwords, remove.",
 )

@@ -21,7 +21,6 @@ from sojourn.engine.picture import NEAR_LIFE_MS, NearCopy
 from sojourn.engine.proof import read_proof
 from sojourn.engine.refresh import renew_in_passing
 from sojourn.errors import (
-    CrossSite,
     Expired,
     ExpiredToken,
     InvalidToken,
@@ -172,11 +171,7 @@ async def check(
     if presented.is_empty and not presented.is_ambiguous:
         return Checked(refusal=Unauthenticated("sign in first"), now_ms=now_ms)
     if presented.transport == "cookie" and core.browser.is_cross_site(incoming):
-        refusal = CrossSite(
-            "this request came from a page of another origin; if that page is yours, "
-            "add its origin to trusted_origins"
-        )
-        return Checked(refusal=refusal, now_ms=now_ms)
+        return Checked(refusal=core.browser.cross_site_error(incoming), now_ms=now_ms)
     if not core.is_open:
         await core.ready()
     max_lag_ms = core.settings.max_lag_seconds * 1000

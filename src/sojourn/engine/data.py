@@ -16,7 +16,7 @@ import msgspec
 from sojourn.engine.draft import new_session
 from sojourn.engine.grant import mint_current
 from sojourn.engine.proof import read_proof
-from sojourn.errors import Conflict, CrossSite, InvalidInput, Refused
+from sojourn.errors import Conflict, InvalidInput, Refused
 from sojourn.messages import NOTHING_TO_SEND, Incoming, Outgoing
 from sojourn.model import Chain, Principal, Purpose, Session
 from sojourn.modes import DAY, MODES, require_stored
@@ -109,7 +109,7 @@ async def load(core: Core, incoming: Incoming, principal: Principal[Any] | None)
         return await _load(core, principal.sid, guest=None)
     if core.browser.is_cross_site(incoming):
         # Another site's page could fill a visitor's basket, or hide that somebody is signed in.
-        raise CrossSite("this request came from a page of another origin")
+        raise core.browser.cross_site_error(incoming)
     guest = await _proven_guest(core, core.browser.credentials(incoming).guest)
     if guest is None:
         return SessionData(b"{}", sid="", guest=None)

@@ -15,7 +15,6 @@ from sojourn.engine.draft import new_session
 from sojourn.engine.grant import grant
 from sojourn.engine.proof import read_owners
 from sojourn.errors import (
-    CrossSite,
     InvalidInput,
     SessionLimit,
     Superseded,
@@ -125,10 +124,7 @@ async def failed(core: Core, incoming: Incoming, subject: str, *, reason: str) -
 def refuse_cross_site(core: Core, incoming: Incoming, transport: Transport) -> None:
     """Refuse what another site's page sends where cookies are set or believed (login CSRF too)."""
     if transport == "cookie" and core.browser.is_cross_site(incoming):
-        raise CrossSite(
-            "this request came from a page of another origin; if that page is yours, "
-            "add its origin to trusted_origins"
-        )
+        raise core.browser.cross_site_error(incoming)
 
 
 async def _usable(core: Core, attempt: Attempt | None, subject: str) -> Attempt:
@@ -204,6 +200,8 @@ def names(values: Iterable[str], what: str) -> tuple[str, ...]:
     """
     if isinstance(values, str):
         raise InvalidInput(f'{what} is a set of names; write {{"{values}"}}')
+    if not isinstance(values, Iterable):
+        raise InvalidInput(f"{what} is a set of names, not {type(values).__name__}")
     each = tuple(sorted(set(values)))
     if len(each) > MAX_NAMES:
         raise InvalidInput(f"{what} has more than {MAX_NAMES} names")

@@ -29,6 +29,8 @@ PAGE_ENTRIES = 1000
 POLL_SECONDS = 0.5
 """How often the head is read where nothing wakes the follower; well below the 5 s bound."""
 RETRY_SECONDS = 0.2
+QUIET_MS = 60_000.0
+"""While the store stays away, that is said once in so long."""
 NEAR_LIFE_MS = 600_000
 """A near copy is read again after this long, so that it never outlives the entry that ended it."""
 
@@ -244,6 +246,7 @@ class Follower:
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
+        quiet_until_ms = 0.0
         while not self._stopping.is_set():
             try:
                 self._feed = self.open_feed()
@@ -253,7 +256,9 @@ class Follower:
                     self.picture.forget()
                     self._feed.wait(POLL_SECONDS)
             except StoreError as error:
-                log.warning("following the revocation feed failed, trying again: %s", error)
+                if monotonic_ms() >= quiet_until_ms:
+                    quiet_until_ms = monotonic_ms() + QUIET_MS
+                    log.warning("following the revocation feed failed, trying again: %s", error)
             except Exception:
                 log.exception("following the revocation feed failed, trying again")
             finally:

@@ -33,6 +33,7 @@ WHY_ENDED: dict[str, str] = {
     "replaced": "another sign-in from the same browser took its place",
     "moved": "it was exchanged for another kind of sign-in",
     "account_disabled": "the account was disabled",
+    "account_removed": "the account was removed",
     "administrator": "an administrator ended it",
 }
 

@@ -14,7 +14,6 @@ from sojourn.engine.grant import grant
 from sojourn.engine.proof import REFRESH_LATE, REFRESH_REUSE, Proven, read_proof, why_ended
 from sojourn.errors import (
     Conflict,
-    CrossSite,
     Expired,
     RefreshLate,
     RefreshReuse,
@@ -43,7 +42,7 @@ async def refresh(
         return await _refresh(core, incoming, refresh_token, transport="bearer")
     presented = core.browser.credentials(incoming)
     if presented.transport == "cookie" and core.browser.is_cross_site(incoming):
-        raise CrossSite("this request came from a page of another origin")
+        raise core.browser.cross_site_error(incoming)
     if presented.refresh:
         return await _refresh(core, incoming, presented.refresh, transport="cookie")
     if presented.is_empty:

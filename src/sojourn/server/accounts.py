@@ -163,8 +163,13 @@ class Accounts:
         rows = self._database.read(lambda db: db.execute(sql, (after, limit)).fetchall())
         return [account for row in rows if (account := _account(row)) is not None]
 
-    async def set_password(self, subject: str, password_hash: str, *, version: int) -> bool:
-        """Replace the hash if the account is still at this version; tells whether it was."""
+    async def remove(self, subject: str) -> None:
+        """Remove an account."""
+        sql = "DELETE FROM accounts WHERE subject = ?"
+        await self._database.write_async(lambda db: db.execute(sql, (subject,)).rowcount)
+
+    async def set_password(self, subject: str, password_hash: str, *, version: int | None) -> bool:
+        """Replace the hash if the account is still at this version (None: at any); tells whether."""
         return await self._change(subject, version, "password_hash = ?", password_hash)
 
     async def set_roles(self, subject: str, roles: tuple[str, ...]) -> None:

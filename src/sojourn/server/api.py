@@ -177,15 +177,12 @@ class Api:
 
     async def logout_others(self, request: Request) -> Response:
         """End all other sessions of the subject."""
-        principal = await self.auth.current(request)
-        await self._revoke_all(request, principal, keep=principal.sid, reason="logout_others")
+        await self.auth.logout_others(request)
         return Response(status_code=NO_CONTENT)
 
     async def logout_all(self, request: Request) -> Response:
         """End everything of the subject, this session too."""
-        principal = await self.auth.current(request)
-        await self._revoke_all(request, principal, keep=None, reason="logout_all")
-        await self.auth.logout(request)
+        await self.auth.logout_all(request)
         return Response(status_code=NO_CONTENT)
 
     async def sessions(self, request: Request) -> Response:
@@ -261,17 +258,6 @@ class Api:
             msgspec.json.encode(document),
             media_type="application/json",
             headers={"Cache-Control": "public, max-age=600", "Access-Control-Allow-Origin": "*"},
-        )
-
-    async def _revoke_all(
-        self, request: Request, principal: Principal[Any], *, keep: str | None, reason: str
-    ) -> None:
-        await self.auth.sojourn.revoke_all(
-            principal.subject,
-            keep=keep,
-            by=principal.subject,
-            reason=reason,
-            incoming=incoming_of(request),
         )
 
 

@@ -68,8 +68,9 @@ async def read_form(request: Request, auth: Auth[Any], *names: str) -> dict[str,
         BadRequest: It is not UTF-8, holds NUL, has too many fields or one of them twice.
     """
     incoming = incoming_of(request)
-    if auth.sojourn.core.browser.is_cross_site(incoming):
-        raise CrossSite(_whence(incoming.origin, own=auth.sojourn.settings.origin))
+    browser = auth.sojourn.core.browser
+    if browser.is_cross_site(incoming):
+        raise browser.cross_site_error(incoming)
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != FORM_TYPE:
         raise UnsupportedMediaType(f"this page takes forms as {FORM_TYPE}")
@@ -145,9 +146,3 @@ def form_errors(error: SojournError, **fields: type[SojournError]) -> dict[str, 
         return {error.field: sentence(error)}
     named = (name for name, kind in fields.items() if isinstance(error, kind))
     return {next(named, ""): sentence(error)}
-
-
-def _whence(origin: str, *, own: str) -> str:
-    if not origin or origin == "null":
-        return f"the form was not sent by a page of {own}; open it there and send it again"
-    return f"the form was sent by a page of {origin}; open it at {own} and send it again"

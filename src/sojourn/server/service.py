@@ -187,6 +187,25 @@ class Service:
             amr=["pwd"],
         )
 
+    async def reset_password(self, account: Account, new: str, *, by: str) -> None:
+        """Set a password for somebody who forgot theirs; everything of the account ends.
+
+        Raises:
+            InvalidInput: The new one will not do.
+        """
+        password = new_password(new, email=account.email)
+        await self.accounts.set_password(
+            account.subject, await self._hasher.hash(password), version=None
+        )
+        await self._note("password_reset", account, by=by)
+        await self.sojourn.revoke_all(account.subject, by=by, reason="password_changed")
+
+    async def remove(self, account: Account, *, by: str) -> None:
+        """Remove an account and end everything of it; its lines on the trail stay."""
+        await self.accounts.remove(account.subject)
+        await self._note("removed", account, by=by)
+        await self.sojourn.revoke_all(account.subject, by=by, reason="account_removed")
+
     async def set_disabled(self, account: Account, *, is_disabled: bool, by: str) -> None:
         """Disable an account and end everything of it, or enable it again."""
         await self.accounts.set_disabled(account.subject, is_disabled=is_disabled)

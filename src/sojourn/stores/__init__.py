@@ -39,6 +39,7 @@ def async_store(store: str | AsyncStore | Store, *, clock: Clock) -> AsyncStore:
         return AsyncSqliteStore(path, clock=clock, durable=_durable(options))
     if inspect.iscoroutinefunction(getattr(store, "get", None)):
         return cast("AsyncStore", store)
+    _refuse_no_store(store)
     if getattr(store, "never_blocks", False):
         return inline(cast("Store", store))
     raise ConfigurationError(
@@ -67,7 +68,15 @@ def blocking_store(store: str | Store, *, clock: Clock) -> Store:
             f"an asynchronous store ({type(store).__name__}) was given to Sojourn; "
             "use AsyncSojourn, or give its blocking form"
         )
+    _refuse_no_store(store)
     return store
+
+
+def _refuse_no_store(store: object) -> None:
+    if not hasattr(store, "get"):
+        raise ConfigurationError(
+            f"{type(store).__name__} is no store; give a URL as text, such as sqlite:///app.db"
+        )
 
 
 def _parts(url: str) -> tuple[str, str, Mapping[str, str]]:
@@ -75,7 +84,8 @@ def _parts(url: str) -> tuple[str, str, Mapping[str, str]]:
     if parts.scheme not in SCHEMES or parts.netloc:
         known = "; ".join(SCHEMES.values())
         # Neither the whole URL nor its authority: a password may stand there.
-        raise ConfigurationError(f"there is no store for {parts.scheme}:…; known are: {known}")
+        what = f"{parts.scheme}:…" if parts.scheme else "a text without a scheme"
+        raise ConfigurationError(f"there is no store for {what}; known are: {known}")
     path = unquote(parts.path).removeprefix("/")
     if parts.scheme == "sqlite" and not path:
         raise ConfigurationError(
