@@ -298,20 +298,25 @@ class AsyncSojourn(Generic[ClaimsT]):
         """
         return await exchange.access_token(self._core, incoming, audience=audience)
 
-    async def move(self, incoming: Incoming, *, mode: Mode) -> SignedIn[ClaimsT]:
-        """Exchange a live session for one of another mode, without a new sign-in.
+    async def move(
+        self, incoming: Incoming, *, mode: Mode, refresh_token: str | None = None
+    ) -> SignedIn[ClaimsT]:
+        """Exchange a stored session for one of another mode, without a new sign-in.
 
-        The sign-in time and the absolute end stay; handles from before are refused.
+        The sign-in time and the absolute end stay; handles from before are refused. What proves
+        the session is its handle: an access token alone is not enough, and a JWT has nothing
+        stored behind it that could move.
 
         Args:
             incoming: The request, with a live session.
             mode: One of the allowed modes.
+            refresh_token: What a bearer client of mode ``hybrid`` sends beside its access token.
 
         Raises:
-            Refused: Nobody is signed in.
-            UnsupportedInMode: The mode is not allowed here.
+            Refused: Nobody is signed in, or not by the session's present handle.
+            UnsupportedInMode: The mode is not allowed here, or a JWT was presented.
         """
-        return await exchange.move(self._core, incoming, mode=mode)
+        return await exchange.move(self._core, incoming, mode=mode, refresh_token=refresh_token)
 
     async def update(
         self,

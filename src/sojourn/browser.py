@@ -64,7 +64,9 @@ class Credentials:
     refresh: str = field(default="", repr=False)
     guest: str = field(default="", repr=False)
     is_ambiguous: bool = False
-    """A cookie of ours came twice, so none of them is believed."""
+    """A cookie that signs in came twice, so none of them is believed."""
+    copies: tuple[str, ...] = field(default=(), repr=False)
+    """What came twice; a logout ends the sessions of all of it."""
 
     @property
     def is_empty(self) -> bool:
@@ -106,8 +108,8 @@ class Browser:
                 return Credentials("bearer", access=text or "-", guest=guest)
         if found is None:
             return Credentials()
-        if found.duplicated:
-            return Credentials(is_ambiguous=True)
+        if found.duplicated - {self.names.guest}:
+            return Credentials(is_ambiguous=True, copies=found.copies)
         return Credentials(
             "cookie",
             access=found.values.get(self.names.access, ""),

@@ -79,5 +79,15 @@ class Outgoing:
         """Join two; a header that both carry the same way is sent once."""
         return Outgoing(headers=tuple(dict.fromkeys(self.headers + other.headers)))
 
+    def overtaken_by(self, later: Outgoing) -> Outgoing:
+        """Join what was handed out later in the same request: its cookies replace those of a name."""
+        names = {_cookie_name(header) for header in later.headers} - {""}
+        kept = tuple(header for header in self.headers if _cookie_name(header) not in names)
+        return Outgoing(headers=kept) + later
+
+
+def _cookie_name(header: tuple[str, str]) -> str:
+    return header[1].partition("=")[0] if header[0] == "Set-Cookie" else ""
+
 
 NOTHING_TO_SEND = Outgoing()

@@ -119,6 +119,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     claims: dict[str, Any] = {}
+    client_id: str = ""
     user_agent: str = ""
     address: str = ""
 

@@ -228,12 +228,16 @@ class Sojourn(Generic[ClaimsT]):
         """
         return self._run(exchange.access_token(self._core, incoming, audience=audience))
 
-    def move(self, incoming: Incoming, *, mode: Mode) -> SignedIn[ClaimsT]:
+    def move(
+        self, incoming: Incoming, *, mode: Mode, refresh_token: str | None = None
+    ) -> SignedIn[ClaimsT]:
         """Exchange a live session for one of another mode, without a new sign-in.
 
         See `AsyncSojourn.move`.
         """
-        return self._run(exchange.move(self._core, incoming, mode=mode))
+        return self._run(
+            exchange.move(self._core, incoming, mode=mode, refresh_token=refresh_token)
+        )
 
     def update(
         self,

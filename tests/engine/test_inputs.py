@@ -69,9 +69,10 @@ async def test_subject_has_one_spelling(make, mode, subject):
         {"a\x00"},
         {"\ud800"},
         {7},
+        7,
         set(map(str, range(101))),
     ],
-    ids=["bare", "empty", "long", "space", "newline", "nul", "surrogate", "int", "many"],
+    ids=["bare", "empty", "long", "space", "newline", "nul", "surrogate", "int", "number", "many"],
 )
 async def test_names_that_no_token_could_carry_are_refused(make_memory, field, names):
     """Roles, scopes and methods are sets of short names without white space."""

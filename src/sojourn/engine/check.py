@@ -136,7 +136,10 @@ def _judge_token(
             return _ASK if error.reason == "unknown_kid" else Nothing(error)
         except ExpiredToken as error:
             return Nothing(_after_expiry(error.claims.ver))
-        principal = core.keys.principal_of(core, claims, transport=transport)
+        try:
+            principal = core.keys.principal_of(core, claims, transport=transport)
+        except Expired as error:
+            return Nothing(error)
         leeway_ms = core.settings.leeway_seconds * 1000
         remembered = Remembered(claims, principal, claims.exp * 1000 + leeway_ms)
         memory.put(token, remembered)
@@ -248,7 +251,10 @@ async def _ask_for_handle(core: Core, presented: Credentials) -> Judgement:
     if proven.generation != proven.chain.generation:
         return Nothing(InvalidToken("a newer handle was handed out", reason="old_handle"))
     session = proven.session
-    principal = core.principal_of(session, transport=presented.transport)
+    try:
+        principal = core.principal_of(session, transport=presented.transport)
+    except Expired as error:
+        return Nothing(error)
     copy = NearCopy(session, principal, core.clock())
     core.picture.keep_near(presented.handle, copy, epoch=epoch)
     is_due = policy.is_touch_due(session, now_ms=core.clock())

@@ -17,8 +17,8 @@ import msgspec
 
 from sojourn.browser import Browser
 from sojourn.engine.keys import Keys
-from sojourn.engine.picture import Follower, Picture
-from sojourn.errors import InvalidInput
+from sojourn.engine.picture import Bounded, Follower, Picture
+from sojourn.errors import Expired, InvalidInput
 from sojourn.handles import new_sid, shard_of_sid, shard_of_subject
 from sojourn.messages import Incoming
 from sojourn.model import AuditRecord, Mode, Principal, Session, Transport
@@ -26,6 +26,8 @@ from sojourn.ports import AsyncStore, Clock, StoreInfo
 from sojourn.server_secret import ServerSecrets
 from sojourn.settings import Settings
 
+NOTE_MS = 60_000
+"""What anybody can repeat with a dead credential is put on the trail once in so long."""
 MAX_AGENT_CHARACTERS = 256
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()
 
@@ -66,6 +68,7 @@ class Core:
     def _start_over(self) -> None:
         self.info: StoreInfo | None = None
         self.opening = threading.Lock()
+        self._noted: Bounded[int] = Bounded(10_000)
         self.keys = Keys(self.settings, self.secrets)
         self.picture = self._new_picture(1)
         self._follower: Follower | None = None
@@ -159,6 +162,19 @@ class Core:
         except msgspec.ValidationError as error:
             raise InvalidInput(f"the claims are not of the declared type: {error}") from error
 
+    def kept_claims(self, claims: dict[str, Any]) -> Any:
+        """Decode claims from a session or token that is already there.
+
+        Raises:
+            Expired: They are of an earlier form than the declared type.
+        """
+        try:
+            return self.typed_claims(claims)
+        except InvalidInput as error:
+            raise Expired(
+                "this sign-in is of an earlier version of the application; sign in again"
+            ) from error
+
     def principal_of(
         self, session: Session, *, transport: Transport, mode: Mode | None = None
     ) -> Principal[Any]:
@@ -174,9 +190,18 @@ class Core:
             roles=frozenset(session.roles),
             scopes=frozenset(session.scopes),
             amr=session.amr,
-            claims=self.typed_claims(session.claims),
+            claims=self.kept_claims(session.claims),
             position=session.position,
         )
+
+    def is_note_due(self, what: str) -> bool:
+        """Tell whether something repeatable has not been put on the trail for a while."""
+        now_ms = self.clock()
+        noted_ms = self._noted.entries.get(what)
+        if noted_ms is not None and abs(now_ms - noted_ms) < NOTE_MS:
+            return False
+        self._noted.put(what, now_ms)
+        return True
 
     def audit(
         self,

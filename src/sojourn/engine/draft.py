@@ -30,6 +30,7 @@ def new_session(
     scopes: tuple[str, ...] = (),
     claims: dict[str, Any],
     amr: tuple[str, ...] = (),
+    client_id: str = "",
 ) -> Session:
     """Make a session's record, with a new sid and seed; nothing is stored yet."""
     now_ms = core.clock()
@@ -53,6 +54,7 @@ def new_session(
         roles=roles,
         scopes=scopes,
         claims=claims,
+        client_id=client_id,
         user_agent=shown_agent(incoming),
         address=core.browser.client_address(incoming),
     )
@@ -80,6 +82,7 @@ def session_like(
         scopes=tuple(sorted(principal.scopes)),
         claims=msgspec.to_builtins(principal.claims),
         amr=amr,
+        client_id=principal.client_id,
     )
 
 

@@ -13,11 +13,17 @@ from sojourn.engine.answers import SignedIn
 from sojourn.engine.check import check
 from sojourn.engine.draft import access_expiry_ms, first_chains, session_like, with_access_expiry
 from sojourn.engine.grant import grant
-from sojourn.engine.login import made_room, note_created
-from sojourn.engine.proof import read_live
-from sojourn.errors import Conflict, InvalidInput, Revoked, UnsupportedInMode
+from sojourn.engine.proof import read_live, read_proof
+from sojourn.errors import (
+    Conflict,
+    InvalidInput,
+    InvalidToken,
+    Revoked,
+    Unauthenticated,
+    UnsupportedInMode,
+)
 from sojourn.messages import Incoming
-from sojourn.model import AuditRecord, Event, Kind, Mode, Principal, Session
+from sojourn.model import AuditRecord, Event, Kind, Mode, Principal, Purpose, Session
 from sojourn.modes import MODES
 from sojourn.need import Need
 
@@ -60,26 +66,53 @@ async def access_token(core: Core, incoming: Incoming, *, audience: str = "") ->
     )
 
 
-async def move(core: Core, incoming: Incoming, *, mode: Mode) -> SignedIn[Any]:
+async def move(
+    core: Core, incoming: Incoming, *, mode: Mode, refresh_token: str | None = None
+) -> SignedIn[Any]:
     """Exchange a live session for one of another mode; see `AsyncSojourn.move`."""
     if mode not in core.settings.allowed_modes:
         allowed = ", ".join(core.settings.allowed_modes)
         raise UnsupportedInMode(f"mode {mode!r} is not among the allowed ones ({allowed})")
-    # Asking: within the lag, a revoked token could else become a session of thirty days.
-    principal = (await check(core, incoming, need=_ASKING)).require()
-    if principal.mode == "jwt":
-        old = _as_session(core, incoming, principal)
-    else:
-        old = await read_live(core, principal.sid)
-    if principal.mode != "jwt" and MODES[mode].is_stored:
+    checked = await check(core, incoming, need=_ASKING)
+    principal = checked.require()
+    if not MODES[principal.mode].is_stored:
+        raise UnsupportedInMode(
+            "a JWT has nothing stored behind it that could move; sign in in the other mode"
+        )
+    incoming = core.browser.after(incoming, checked.outgoing)
+    old = await _proven_by_handle(core, incoming, principal, refresh_token)
+    if MODES[mode].is_stored:
         moved = await _move_record(core, incoming, old, mode)
     else:
-        moved = await _move_to_new(core, incoming, old, mode)
+        moved = await _move_to_jwt(core, incoming, old)
     signed_in = await grant(core, moved)
     if moved.transport == "cookie":
         outgoing = signed_in.outgoing + core.browser.remove_others(incoming, mode)
         return replace(signed_in, outgoing=outgoing)
     return signed_in
+
+
+async def _proven_by_handle(
+    core: Core, incoming: Incoming, principal: Principal[Any], refresh_token: str | None
+) -> Session:
+    """Read the session whose *handle* a request presents.
+
+    An access token is made to be shown to others and to end soon; whoever holds one alone must not
+    turn it into a session of thirty days.
+    """
+    presented = core.browser.credentials(incoming)
+    text, purpose = presented.handle, Purpose.SESSION
+    if not text:
+        text, purpose = refresh_token or presented.refresh, Purpose.REFRESH
+    if not text:
+        raise Unauthenticated(
+            "an access token alone cannot move its session; present the refresh token too"
+        )
+    proven = await read_proof(core, text, purpose)
+    is_current = proven.generation == proven.chain.generation
+    if not is_current or proven.session.sid != principal.sid:
+        raise InvalidToken("this is not the session's present handle", reason="old_handle")
+    return proven.session
 
 
 def _as_session(core: Core, incoming: Incoming, principal: Principal[Any]) -> Session:
@@ -127,36 +160,22 @@ async def _move_record(core: Core, incoming: Incoming, old: Session, mode: Mode)
     raise Conflict("the session kept changing during the move; try again")
 
 
-async def _move_to_new(core: Core, incoming: Incoming, old: Session, mode: Mode) -> Session:
-    """To or from a mode that stores nothing: a new sid, the old one ended."""
+async def _move_to_jwt(core: Core, incoming: Incoming, old: Session) -> Session:
+    """End the session, and give its facts to a token under a new sid."""
+    life_ms = core.settings.absolute_seconds("jwt", remember=old.remember) * 1000
     moved = msgspec.structs.replace(
-        _in_mode(core, old, mode),
+        _in_mode(core, old, "jwt"),
         sid=core.new_sid(old.subject),
-        version=1,
-        revision=1,
-        expires_at_ms=min(
-            old.expires_at_ms,
-            core.clock() + core.settings.absolute_seconds(mode, remember=True) * 1000,
-        ),
+        expires_at_ms=min(old.expires_at_ms, core.clock() + life_ms),
     )
-    record = _moved_record(core, incoming, moved, old)
-    if MODES[mode].is_stored:
-        created = await core.store.create(
-            moved,
-            limit=core.settings.max_sessions,
-            on_excess=core.settings.on_excess,
-            audit=(record,),
-            ended_audit=made_room(core, incoming, moved),
-        )
-        await note_created(core, incoming, moved, created)
     deleted = await core.store.delete(
         old.sid,
         subject=old.subject,
         reason="moved",
-        audit=() if MODES[mode].is_stored else (record,),
+        audit=(_moved_record(core, incoming, moved, old),),
     )
     core.picture.note(deleted.entries)
-    if MODES[old.mode].is_stored and not deleted.ended:
+    if not deleted.ended:
         raise Revoked("the session was ended meanwhile; sign in again")
     return moved
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sojourn.engine.core import Core
 
 
-async def grant(core: Core, session: Session, *, client_id: str = "") -> SignedIn[Any]:
+async def grant(core: Core, session: Session) -> SignedIn[Any]:
     """Make the proofs of a session as its record stands, and put them where its transport wants.
 
     A repeated call derives the same handle: it depends on the record only.
@@ -21,7 +21,6 @@ async def grant(core: Core, session: Session, *, client_id: str = "") -> SignedI
     Args:
         core: The core.
         session: The record; its chain says when the access token ends, where it has one.
-        client_id: The OAuth client, where there is one.
     """
     rules = MODES[session.mode]
     now_ms = core.clock()
@@ -36,7 +35,6 @@ async def grant(core: Core, session: Session, *, client_id: str = "") -> SignedI
             session,
             expires_at_ms=access_expires_at_ms,
             is_stored=rules.is_stored,
-            client_id=client_id,
         )
     else:
         access_expires_at_ms = session.expires_at_ms

@@ -225,7 +225,6 @@ class Keys:
         expires_at_ms: int,
         is_stored: bool,
         audience: str = "",
-        client_id: str = "",
     ) -> str:
         """Issue an access token (RFC 9068) for a session.
 
@@ -235,7 +234,6 @@ class Keys:
             expires_at_ms: When it ends.
             is_stored: Whether a stored session stands behind it, so that a refresh can mend it.
             audience: Another audience than the configured one.
-            client_id: The OAuth client, where there is one.
         """
         key = await self.signing_key(core)
         claims = AccessClaims(
@@ -245,7 +243,7 @@ class Keys:
             exp=expires_at_ms // 1000,
             iat=core.clock() // 1000,
             jti=csprng.token_urlsafe(16),
-            client_id=client_id or self._settings.issuer,
+            client_id=session.client_id or self._settings.issuer,
             sid=session.sid,
             auth_time=session.auth_time_ms // 1000,
             amr=list(session.amr),
@@ -272,7 +270,7 @@ class Keys:
             roles=frozenset(claims.roles),
             scopes=frozenset(claims.scope.split()),
             amr=tuple(claims.amr),
-            claims=core.typed_claims(claims.claims),
+            claims=core.kept_claims(claims.claims),
             position=claims.pos,
             client_id=claims.client_id,
         )

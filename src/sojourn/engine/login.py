@@ -97,15 +97,19 @@ async def login(
         scopes=names(scopes, "scopes"),
         claims=plain_claims(core, claims),
         amr=names(amr, "amr"),
+        client_id=client_id,
     )
     refuse_too_large(session)
     # The proofs depend on the record alone: they are made before anything is stored, so that what
     # cannot be handed out leaves no session behind.
-    signed_in = await grant(core, session, client_id=client_id)
+    signed_in = await grant(core, session)
+    replaced = await _replaced(core, incoming) if transport == "cookie" else set()
+    # The subject's own earlier session in this browser makes room before sessions are counted.
+    await _end(core, incoming, [one for one in replaced if one[1] == canonical])
     await _store(core, incoming, session)
     outgoing = signed_in.outgoing + await data.carry_over(core, incoming, session, keys=carry)
     if transport == "cookie":
-        await _end_replaced(core, incoming)
+        await _end(core, incoming, [one for one in replaced if one[1] != canonical])
         outgoing += core.browser.remove_others(incoming, mode)
     return replace(signed_in, outgoing=outgoing)
 
@@ -179,12 +183,14 @@ async def note_created(core: Core, incoming: Incoming, session: Session, created
             )
 
 
-async def _end_replaced(core: Core, incoming: Incoming) -> None:
-    """End the session this browser held before: its cookie is about to be overwritten."""
+async def _replaced(core: Core, incoming: Incoming) -> set[tuple[str, str]]:
+    """Find the sessions this browser held before: their cookies are about to be overwritten."""
     presented = core.browser.credentials(incoming)
-    if presented.transport != "cookie":
-        return
-    for sid, subject in await read_owners(core, presented):
+    return await read_owners(core, presented) if presented.transport == "cookie" else set()
+
+
+async def _end(core: Core, incoming: Incoming, owners: Iterable[tuple[str, str]]) -> None:
+    for sid, subject in owners:
         record = core.audit(
             "revoked", incoming=incoming, subject=subject, sid=sid, reason="replaced"
         )

@@ -16,6 +16,7 @@ from sojourn.errors import (
     Revoked,
 )
 from sojourn.model import Chain, Purpose, Session, Tombstone
+from sojourn.revocations import Verdict
 
 if TYPE_CHECKING:
     from sojourn.browser import Credentials
@@ -104,6 +105,12 @@ async def read_owners(core: Core, presented: Credentials) -> set[tuple[str, str]
         await _owner_by_handle(core, presented.refresh, Purpose.REFRESH),
         await _owner_by_token(core, presented.access),
     }
+    for text in presented.copies:
+        handle = handles.parse(text)
+        if handle is None:
+            owners.add(await _owner_by_token(core, text))
+        else:
+            owners.add(await _owner_by_handle(core, text, handle.purpose))
     return {owner for owner in owners if owner is not None}
 
 
@@ -126,12 +133,18 @@ async def _owner_by_token(core: Core, token: str) -> tuple[str, str] | None:
         claims = core.keys.verify(token, now_ms=core.clock())
     except ExpiredToken as error:
         claims = error.claims
+        if claims.ver is None:
+            return None  # nothing stands behind it that could still be ended
     except InvalidToken as error:
         if error.reason == "unknown_kid" and await core.keys.reload_for_unknown_kid(core):
             # A key of another process, that the feed has not told of yet.
             return await _owner_by_token(core, token)
         return None
-    return claims.sid, claims.sub
+    verdict = core.picture.view.judge(
+        subject=claims.sub, sid=claims.sid, position=claims.pos, version=claims.ver
+    )
+    # What is known to be over is not ended again: each time would be an entry in the feed.
+    return None if verdict is Verdict.REVOKED else (claims.sid, claims.sub)
 
 
 def why_ended(reason: str) -> Refused:

@@ -22,21 +22,27 @@ from sojourn.engine.proof import read_live
 from sojourn.errors import Conflict, InvalidInput, Superseded
 from sojourn.messages import Incoming
 from sojourn.model import Chain, Event, Kind, Principal, Session
+from sojourn.need import Need
 from sojourn.ports import ATTEMPT_MS
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
 
 MAX_ATTEMPTS = 5
+_ASKING = Need(max_lag_seconds=0)
 
 
 async def reauthenticate(
     core: Core, incoming: Incoming, *, amr: Iterable[str] = (), attempt: Attempt | None = None
 ) -> SignedIn[Any]:
     """Renew a live session after its subject proved who they are; see `AsyncSojourn`."""
-    principal = (await check(core, incoming)).require()
+    checked = await check(core, incoming)
+    principal = checked.require()
     if attempt is None:
         attempt = await begin(core, principal.subject)
+        # Asked once the position is taken: what was revoked within the lag gets no new life.
+        incoming = core.browser.after(incoming, checked.outgoing)
+        principal = (await check(core, incoming, need=_ASKING, renew=False)).require()
     elif attempt.subject != principal.subject:
         raise InvalidInput("the attempt was begun for another subject than is signed in")
     elif core.clock() - attempt.at_ms > ATTEMPT_MS:

@@ -143,6 +143,8 @@ def _rotated(
 async def _note_refusal(core: Core, incoming: Incoming, text: str, error: Refused) -> None:
     """Put on the trail that a handle of an ended session came back; its MAC was good."""
     sid = cast("Handle", handles.parse(text)).sid
+    if not core.is_note_due(f"refused {sid}"):
+        return
     record = (await core.store.get(sid)).record
     subject = record.subject if record else ""
     audit = core.audit(
@@ -154,7 +156,8 @@ async def _note_refusal(core: Core, incoming: Incoming, text: str, error: Refuse
 async def _note_suspicion(core: Core, incoming: Incoming, session: Session) -> None:
     """Put a grace answer to another client on the trail: a lost reply comes back from the same."""
     address = core.browser.client_address(incoming)
-    if (shown_agent(incoming), address) == (session.user_agent, session.address):
+    is_same = (shown_agent(incoming), address) == (session.user_agent, session.address)
+    if is_same or not core.is_note_due(f"suspicion {session.sid}"):
         return
     record = core.audit(
         "suspicion",

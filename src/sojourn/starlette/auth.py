@@ -171,9 +171,14 @@ class Auth(Generic[ClaimsT]):
         )
         return self.hand_out(request, signed_in)
 
-    async def move(self, request: HTTPConnection, *, mode: Mode) -> SignedIn[ClaimsT]:
+    async def move(
+        self, request: HTTPConnection, *, mode: Mode, refresh_token: str | None = None
+    ) -> SignedIn[ClaimsT]:
         """See `AsyncSojourn.move`."""
-        return self.hand_out(request, await self.sojourn.move(incoming_of(request), mode=mode))
+        signed_in = await self.sojourn.move(
+            incoming_of(request), mode=mode, refresh_token=refresh_token
+        )
+        return self.hand_out(request, signed_in)
 
     async def access_token(
         self, request: HTTPConnection, *, audience: str = ""
@@ -212,8 +217,7 @@ class Auth(Generic[ClaimsT]):
     def hand_out(self, request: HTTPConnection, signed_in: SignedIn[ClaimsT]) -> SignedIn[ClaimsT]:
         """Have the middleware hand out what a login that was made elsewhere gave."""
         state = state_of(request)
-        # What a renewal in passing handed out is overtaken by what was just handed out.
-        state.outgoing = signed_in.outgoing
+        state.outgoing = state.outgoing.overtaken_by(signed_in.outgoing)
         state.incoming = self.sojourn.core.browser.after(state.incoming, signed_in.outgoing)
         state.checked = Checked(principal=signed_in.principal, now_ms=self.sojourn.core.clock())
         state.error = state.data = None
