@@ -152,7 +152,8 @@ class Store(Protocol):
         with `limit` or more of them, `refuse` answers `limit` and changes nothing, and
         `end_oldest` ends as many as needed (by `created_at_ms`, then sid) with reason
         ``session_limit`` and an ENDED entry each, and `ended_audit` on the trail with the sid of
-        each. On a refusal nothing is written, the audit records included.
+        each; guests (subject ``""``) go without tombstone and entry, since anybody can make as many
+        as they like. On a refusal nothing is written, the audit records included.
         """
         ...
 

@@ -17,12 +17,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -30,14 +32,14 @@ import pytest
 from docs.pages import DOCS, NOT_EXECUTED, PAGES, ROOT, blocks_of, name_of
 
 import sojourn
-from sojourn import AsyncSojourn, Sojourn
+from sojourn import AsyncSojourn, Incoming, Need, Sojourn
 from sojourn.server.config import load_config
 from sojourn.starlette import Auth
-from sojourn.testing.client import Client
+from sojourn.testing import Client, sign_in
 
 README = ROOT / "README.md"
 WITH_PYTHON = [page for page in PAGES if blocks_of(page, "python")]
-NOT_EXECUTED_BLOCKS = {"audit.md": 1, "cli.md": 1, "server.md": 4}
+NOT_EXECUTED_BLOCKS = {"audit.md": 1, "cli.md": 2, "server.md": 4, "starlette.md": 1}
 SERVER_SECONDS = 30
 
 
@@ -133,6 +135,16 @@ def test_the_readme_application(folder):
     assert (folder / "app.db").exists()
 
 
+def test_the_readme_calls(folder):
+    """The curl lines of the README work against its application, served by an ASGI server."""
+    needs_curl()
+    (folder / "app.py").write_text(blocks_of(README, "python")[0].code)
+    (calls,) = (block.code for block in blocks_of(README, "sh") if "curl" in block.code)
+    with served(folder, "granian", "--interface", "asgi", "app:app", answers="/") as url:
+        told = run_calls(folder, url, calls)
+    assert told.endswith('{"subject":"ann"}')
+
+
 # --- examples/ ------------------------------------------------------------------------------------
 
 
@@ -160,6 +172,89 @@ def test_the_starlette_example(folder):
         assert client.get("/basket").json() == {"basket": ["tea"]}
         client.post("/logout")
         assert client.get("/me").status_code == 401
+
+
+@pytest.fixture
+def pages(folder):
+    """Give the site with pages, with fresh imports."""
+    return example("starlette_pages")
+
+
+def sign_in_with(client, name, password, next_path="/"):
+    """Send the sign-in form, and give where it leads."""
+    form = {"name": name, "password": password, "next": next_path}
+    answer = client.post("/login", data=form, follow_redirects=False)
+    return answer.status_code, answer.headers.get("location"), answer.text
+
+
+def test_the_pages_example_leads_to_the_sign_in_and_back(pages):
+    """A visitor of a private page signs in and is there, with the basket; a wrong password is told."""
+    with Client(pages.app, pages.auth) as visitor:
+        visitor.post("/basket", data={"item": "<tea>"})
+        asked = visitor.get("/account?tab=1")
+        assert asked.url.path == "/login"
+        assert 'value="/account?tab=1"' in asked.text
+        status, _, text = sign_in_with(visitor, "ann", "a guess", "/account?tab=1")
+        assert (status, "do not belong together" in text) == (401, True)
+        assert sign_in_with(visitor, "nobody", "a guess")[2].count("do not belong together") == 1
+        right = sign_in_with(visitor, "ann", "seven unrelated words", "/account?tab=1")
+        assert right[:2] == (303, "/account?tab=1")
+        assert "Your account" in visitor.get("/account?tab=1").text
+        assert "&lt;tea&gt;" in visitor.get("/").text
+        assert "Sign in" in visitor.post("/logout").text
+        assert visitor.get("/account").url.path == "/login"
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example", "login", ""],
+)
+def test_the_pages_example_leads_nowhere_else(pages, elsewhere):
+    """`next` is a path of this site, or the first page."""
+    with Client(pages.app, pages.auth) as visitor:
+        assert (
+            'name="next" type="hidden" value="/"'
+            in visitor.get("/login", params={"next": elsewhere}).text
+        )
+        assert sign_in_with(visitor, "ann", "seven unrelated words", elsewhere)[1] == "/"
+
+
+def test_the_pages_example_has_a_page_per_role(pages):
+    """Who has not the role is told so on a page, and not led to sign in again."""
+    with Client(pages.app, pages.auth) as client:
+        sign_in_with(client, "bob", "another few words here")
+        assert client.get("/drafts").status_code == 200
+        denied = client.get("/admin")
+        assert (denied.status_code, denied.headers["content-type"][:9]) == (403, "text/html")
+        sign_in_with(client, "ann", "seven unrelated words")
+        assert client.get("/admin").status_code == 200
+
+
+def test_the_pages_example_signs_out_everywhere(pages):
+    """The others are over, or all; whoever held one is told why at the sign-in."""
+    with Client(pages.app, pages.auth) as here:
+        there = Client(pages.app, pages.auth)
+        for client in (here, there):
+            sign_in(client, "ann")
+        assert "Your account" in here.post("/logout-others").text
+        assert "you signed out your other sessions" in there.get("/account").text
+        sign_in(there, "ann")
+        assert "Sign in" in here.post("/logout-all").text
+        assert not here.cookies
+        assert "you signed out everywhere" in there.get("/account").text
+
+
+def test_the_pages_example_purges(pages, monkeypatch):
+    """The lifespan of one's own runs within that of `install`: the store is open in it."""
+    purged = threading.Event()
+
+    async def purge():
+        assert pages.auth.sojourn.core.is_open
+        purged.set()
+
+    monkeypatch.setattr(pages.auth.sojourn, "purge", purge)
+    with Client(pages.app, pages.auth):
+        assert purged.wait(10)
 
 
 def test_the_wsgi_example(folder):
@@ -196,29 +291,37 @@ def test_the_wsgi_example(folder):
 def test_every_example_is_tested():
     """No example is left out."""
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
-    assert names == {"starlette_notes", "wsgi_notes"}
+    assert names == {"starlette_notes", "starlette_pages", "wsgi_notes"}
 
 
 # --- the server -----------------------------------------------------------------------------------
 
 
+def needs_curl():
+    """Skip a test where there is no curl, but not where everything is demanded."""
+    if shutil.which("curl") is None:
+        if os.environ.get("SOJOURN_REQUIRE_SERVICES"):
+            pytest.fail("curl is needed, and SOJOURN_REQUIRE_SERVICES demands it")
+        pytest.skip("needs curl")
+
+
 @contextmanager
-def served(folder) -> Iterator[str]:
-    """Run `sojourn serve` in a folder, as the page says, on a free port."""
+def served(folder, *command, answers="/livez") -> Iterator[str]:
+    """Run a server's module in a folder, as the page says, on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sojourn.cli", "serve", "--port", str(port)],
+            [sys.executable, "-m", *command, "--port", str(port)],
             cwd=folder,
             env=environment(),
             stdout=output,
             stderr=output,
         )
     try:
-        wait_for(f"http://127.0.0.1:{port}/livez", process, log)
+        wait_for(f"http://127.0.0.1:{port}{answers}", process, log)
         yield f"http://127.0.0.1:{port}"
         process.terminate()
         assert process.wait(SERVER_SECONDS) == 0, log.read_text()
@@ -235,38 +338,53 @@ def wait_for(url, process, log):
         try:
             with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - loopback
                 return
+        except urllib.error.HTTPError:
+            return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)
     raise AssertionError(f"the server does not answer:\n{log.read_text()}")
 
 
-def test_shell_blocks_of_the_server_run(folder):
-    """The curl calls of server.md work in order against a new server, and none is refused."""
-    if shutil.which("curl") is None:
-        if os.environ.get("SOJOURN_REQUIRE_SERVICES"):
-            pytest.fail("curl is needed, and SOJOURN_REQUIRE_SERVICES demands it")
-        pytest.skip("needs curl")
-    blocks = [block for block in blocks_of(DOCS / "server.md", "sh") if block.is_executed]
-    assert len(blocks) >= 2
+def run_calls(folder, url, calls):
+    """Have bash run calls of a page against a server elsewhere, none of which may be refused."""
     strict = (
         "set -euo pipefail\n"
         'curl() { command curl --fail-with-body -sS "$@"; }\n'
         f'sojourn() {{ "{sys.executable}" -m sojourn.cli "$@"; }}\n'
     )
-    with served(folder) as url:
-        script = strict + "\n".join(block.code for block in blocks)
-        done = subprocess.run(
-            ["bash", "-c", script.replace("http://127.0.0.1:8000", url)],
-            cwd=folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    done = subprocess.run(
+        ["bash", "-c", (strict + calls).replace("http://127.0.0.1:8000", url)],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert '"subject":' in done.stdout
-    assert '"lines":[' in done.stdout
-    assert "event: heartbeat" in done.stdout
+    return done.stdout
+
+
+def test_shell_blocks_of_the_server_run(folder):
+    """The curl calls of server.md work in order against a new server, and none is refused."""
+    needs_curl()
+    blocks = [block for block in blocks_of(DOCS / "server.md", "sh") if block.is_executed]
+    assert len(blocks) >= 2
+    with served(folder, "sojourn.cli", "serve") as url:
+        told = run_calls(folder, url, "\n".join(block.code for block in blocks))
+    assert '"subject":' in told
+    assert '"lines":[' in told
+    assert "event: heartbeat" in told
+
+
+def test_the_command_line_finds_a_librarys_own_database(folder):
+    """Sessions of an application's database are listed and ended by their subject, as cli.md says."""
+    with Sojourn("sqlite:///app.db", url="http://127.0.0.1:8000") as auth:
+        signed_in = auth.login(Incoming(), "ann", transport="bearer")
+        bearer = Incoming(authorization=f"Bearer {signed_in.access_token}")
+        (calls,) = (b.code for b in blocks_of(DOCS / "cli.md", "sh") if "SOJOURN_STORE" in b.code)
+        assert signed_in.principal.sid in run_calls(folder, "", calls)
+        asking = Need.of(max_lag=timedelta(0))
+        assert auth.check(bearer, need=asking).refusal.code == "revoked"
 
 
 def test_configuration_files_load(folder):

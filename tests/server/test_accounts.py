@@ -5,7 +5,7 @@ import pytest
 from server.conftest import PASSWORD, Person
 
 from sojourn.aio import AsyncSojourn
-from sojourn.errors import InvalidCredentials, Superseded
+from sojourn.errors import InvalidCredentials, InvalidInput, StoreError, Superseded
 from sojourn.messages import Incoming
 from sojourn.server import throttle
 from sojourn.server.accounts import MIGRATIONS, NAMESPACE, AccountExists, Accounts
@@ -132,6 +132,74 @@ async def test_registrations_are_bounded_per_network(parts, monkeypatch):
     await parts.register("c@example.com", PASSWORD, by="staff")
 
 
+async def test_a_busy_moment_is_not_a_wrong_password(parts, monkeypatch):
+    """What was never looked at is not counted, however often it is tried."""
+    await parts.register("ann@example.com", PASSWORD)
+    with monkeypatch.context() as busy:
+        busy.setattr(parts._hasher, "_limit", 0)
+        for _ in range(throttle.PER_ACCOUNT_AND_NETWORK + 1):
+            with pytest.raises(Busy):
+                await parts.login(from_address(AWAY), "ann@example.com", PASSWORD)
+    assert await parts.login(from_address(AWAY), "ann@example.com", PASSWORD)
+
+
+async def test_a_failed_password_change_can_be_repeated(parts, monkeypatch):
+    """Where the store fails half-way, the old password still proves, and nobody else is left in."""
+    await parts.register("ann@example.com", PASSWORD)
+    victim = await parts.login(from_address(HOME), "ann@example.com", PASSWORD, transport="bearer")
+    thief = await parts.login(from_address(AWAY), "ann@example.com", PASSWORD, transport="bearer")
+    bearer = Incoming(authorization=f"Bearer {victim.access_token}", peer=HOME)
+    principal = (await parts.sojourn.check(bearer)).require()
+    new = "four other unrelated words"
+
+    async def failing(*args, **kwargs):
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as away:
+        away.setattr(parts.accounts, "set_password", failing)
+        with pytest.raises(StoreError):
+            await parts.change_password(bearer, principal, PASSWORD, new)
+    stolen = Incoming(authorization=f"Bearer {thief.access_token}", peer=AWAY)
+    assert (await parts.sojourn.check(stolen)).principal is None
+    renewed = await parts.change_password(bearer, principal, PASSWORD, new)
+    assert await parts.login(from_address(HOME), "ann@example.com", new)
+    again = Incoming(authorization=f"Bearer {renewed.access_token}", peer=HOME)
+    assert (await parts.sojourn.check(again)).principal is not None
+
+
+@pytest.mark.parametrize("change", ["roles", "disabled"])
+async def test_a_password_change_races_a_change_of_the_account(change, parts, monkeypatch):
+    """A token handed out in `jwt` does not carry what was taken away meanwhile."""
+    account = await parts.register("ann@example.com", PASSWORD, roles=("boss",))
+    told = await parts.login(
+        from_address(HOME), "ann@example.com", PASSWORD, mode="jwt", transport="bearer"
+    )
+    bearer = Incoming(authorization=f"Bearer {told.access_token}", peer=HOME)
+    principal = (await parts.sojourn.check(bearer)).require()
+    login = parts.sojourn.login
+
+    async def change_then_login(*args, **kwargs):
+        if change == "roles":
+            await parts.set_roles(account, (), by="staff")
+        else:
+            await parts.set_disabled(account, is_disabled=True, by="staff")
+        return await login(*args, **kwargs)
+
+    monkeypatch.setattr(parts.sojourn, "login", change_then_login)
+    with pytest.raises(Superseded):
+        await parts.change_password(bearer, principal, PASSWORD, "four other unrelated words")
+
+
+async def test_roles_that_no_sign_in_could_carry(parts):
+    """They are refused before anything is written."""
+    account = await parts.register("ann@example.com", PASSWORD, roles=("editor",))
+    for roles in (tuple(f"role{n}" for n in range(101)), tuple(f"{n:0>100}" for n in range(15))):
+        with pytest.raises(InvalidInput):
+            await parts.set_roles(account, roles, by="staff")
+    assert ("editor",) == parts.accounts.by_subject(account.subject).roles
+    assert await parts.login(from_address(HOME), "ann@example.com", PASSWORD)
+
+
 def test_networks():
     """An IPv4 address stands for itself, an IPv6 one for its /64, anything else for the unknown."""
     assert "192.0.2.1" == network_of("192.0.2.1")
@@ -181,16 +249,20 @@ def test_a_password_change_ends_the_others_and_goes_on(mode, transport, server, 
     with (
         httpx2.Client(base_url=server.url) as here,
         httpx2.Client(base_url=server.url) as there,
+        httpx2.Client(base_url=server.url) as copy,
     ):
         for client in (here, there):
             person.login(client, mode=mode, transport=transport)
+        copy.cookies.update(here.cookies)
+        copy.headers.update(here.headers)
         body = {"current": person.password, "new": "four other unrelated words"}
         answer = here.post("/auth/password", json=body)
-        assert (200 if mode == "jwt" else 204) == answer.status_code, answer.text
-        if mode == "jwt" and transport == "bearer":
+        assert (204 if transport == "cookie" else 200) == answer.status_code, answer.text
+        if transport == "bearer":
             here.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         assert 200 == here.get("/auth/session").status_code
         assert "revoked" == there.get("/auth/session").json()["code"]
+        assert 401 == copy.get("/auth/session").status_code, "a copy of what was kept ends too"
         old = {"email": person.email, "password": person.password}
         assert "invalid_credentials" == here.post("/auth/login", json=old).json()["code"]
 

@@ -207,3 +207,24 @@ def test_the_log_holds_no_secret(server, person, http):
     log = server.log.read_text()
     for secret in (told["access_token"], told["refresh_token"], PASSWORD, FORGED, GARBAGE):
         assert secret not in log
+
+
+def test_numbers_beyond_the_stores(server, http):
+    """A place in the trail or the feed that no store could count to is a bad request."""
+    from sojourn.model import Head
+    from sojourn.server.feed import decode_cursor, encode_cursor
+    from sojourn.server.requests import BadRequest
+
+    for head in (Head(2**63, 1), Head(-1, 1)):
+        with pytest.raises(BadRequest):
+            decode_cursor(encode_cursor((head,)), shards=1)
+
+
+@pytest.mark.parametrize("chunks", [[b'{"audience": "bill', b'ing"}'], [b'{"audience"']])
+def test_a_chunked_body_is_read(chunks, server, person, http):
+    """A body without a Content-Length counts like any other."""
+    person.login(http, mode="session")
+    answer = http.post("/auth/access-token", content=iter(chunks), headers=JSON)
+    assert 400 == answer.status_code
+    assert answer.json()["code"] in {"invalid_input", "invalid_request"}
+    assert 200 == http.post("/auth/access-token").status_code

@@ -106,7 +106,7 @@ def _judge_handle(
     if (
         core.picture.judge_session(session) is not Verdict.GOOD
         or now_ms >= session.dies_at_ms  # perhaps touched elsewhere: ask, never refuse
-        or now_ms - copy.read_at_ms >= NEAR_LIFE_MS
+        or copy.read_at.age_ms(core.picture.stamp()) >= NEAR_LIFE_MS
     ):
         core.picture.near.entries.pop(text, None)
         return _ASK
@@ -255,7 +255,7 @@ async def _ask_for_handle(core: Core, presented: Credentials) -> Judgement:
         principal = core.principal_of(session, transport=presented.transport)
     except Expired as error:
         return Nothing(error)
-    copy = NearCopy(session, principal, core.clock())
+    copy = NearCopy(session, principal, core.picture.stamp())
     core.picture.keep_near(presented.handle, copy, epoch=epoch)
     is_due = policy.is_touch_due(session, now_ms=core.clock())
     return Known(principal, copy if is_due else None)
@@ -276,10 +276,11 @@ async def _touch(core: Core, text: str, copy: NearCopy) -> None:
     except StoreError as error:
         log.warning("writing when a session was last seen failed: %s", error)
         unwritten = msgspec.structs.replace(copy.session, seen_at_ms=session.seen_at_ms)
-        kept = NearCopy(unwritten, copy.principal, copy.read_at_ms)
+        kept = NearCopy(unwritten, copy.principal, copy.read_at)
         core.picture.keep_near(text, kept, epoch=epoch)
         return
     if written is None:
         core.picture.near.entries.pop(text, None)
         return
-    core.picture.keep_near(text, NearCopy(session, copy.principal, core.clock()), epoch=epoch)
+    written_copy = NearCopy(session, copy.principal, core.picture.stamp())
+    core.picture.keep_near(text, written_copy, epoch=epoch)

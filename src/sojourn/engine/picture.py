@@ -58,15 +58,6 @@ class Bounded(Generic[V]):
 
 
 @dataclass(frozen=True, slots=True)
-class NearCopy:
-    """A session as read from the store, under the exact handle whose MAC was verified."""
-
-    session: Session
-    principal: Principal[Any]
-    read_at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Stamp:
     """An instant on both clocks; elapsed time is the larger difference (frozen functions)."""
 
@@ -76,6 +67,15 @@ class Stamp:
     def age_ms(self, now: Stamp) -> float:
         """Tell how long ago this was."""
         return max(now.wall_ms - self.wall_ms, now.monotonic_ms - self.monotonic_ms, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class NearCopy:
+    """A session as read from the store, under the exact handle whose MAC was verified."""
+
+    session: Session
+    principal: Principal[Any]
+    read_at: Stamp
 
 
 @dataclass(slots=True)

@@ -142,8 +142,7 @@ class AccountPages:
                 error=error,
                 errors=form_errors(error, current=InvalidCredentials, new=WeakPassword),
             )
-        if renewed is not None:
-            self._auth.hand_out(request, renewed)
+        self._auth.hand_out(request, renewed)
         return see_other("/", done="password-changed")
 
     def _password_page(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sojourn.server.service import Service
 
 ROLE = "admin"
+MAX_NUMBER = 2**63 - 1
 FRESH = timedelta(minutes=15)
 
 
@@ -135,7 +136,9 @@ class Admin:
         try:
             after = int(query.get("after", "0"))
         except ValueError:
-            raise BadRequest("after is a number, as the last line's") from None
+            after = -1
+        if not 0 <= after <= MAX_NUMBER:
+            raise BadRequest("after is a number, as the last line's")
         lines = await self.auth.sojourn.core.store.read_audit(
             after=after, subject=query.get("subject"), sid=query.get("sid")
         )

@@ -13,7 +13,7 @@ from sojourn.engine.answers import SessionInfo
 from sojourn.errors import NotFound, UnsupportedInMode
 from sojourn.handles import is_sid
 from sojourn.model import Mode, Principal, Tombstone, Transport
-from sojourn.server.requests import read_json
+from sojourn.server.requests import read_json, read_optional_json
 from sojourn.starlette import Auth, incoming_of
 
 if TYPE_CHECKING:
@@ -63,9 +63,10 @@ class ConfirmBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class MoveBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /auth/mode`."""
+    """`POST /auth/mode`; bearer clients of mode hybrid send their refresh token too."""
 
     mode: Mode
+    refresh_token: str | None = None
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -145,24 +146,21 @@ class Api:
 
     async def refresh(self, request: Request) -> Response:
         """Rotate the refresh handle, from the body or the cookie."""
-        body = RefreshBody()
-        if request.headers.get("content-length", "0") != "0":
-            body = await read_json(request, RefreshBody)
+        body = await read_optional_json(request, RefreshBody())
         signed_in = await self.auth.refresh(request, refresh_token=body.refresh_token)
         return answer(signed_in.public())
 
     async def access_token(self, request: Request) -> Response:
         """Give a live session's short access token."""
-        body = AudienceBody()
-        if request.headers.get("content-length", "0") != "0":
-            body = await read_json(request, AudienceBody)
+        body = await read_optional_json(request, AudienceBody())
         signed_in = await self.auth.access_token(request, audience=body.audience)
         return answer(signed_in.public())
 
     async def move(self, request: Request) -> Response:
         """Exchange a live session for one of another mode."""
         body = await read_json(request, MoveBody)
-        return answer((await self.auth.move(request, mode=body.mode)).public())
+        moved = await self.auth.move(request, mode=body.mode, refresh_token=body.refresh_token)
+        return answer(moved.public())
 
     async def confirm(self, request: Request) -> Response:
         """Re-authenticate by password."""
@@ -224,9 +222,10 @@ class Api:
         renewed = await self.service.change_password(
             incoming_of(request), principal, body.current, body.new
         )
-        if renewed is None:
+        handed_out = self.auth.hand_out(request, renewed)
+        if handed_out.transport == "cookie":
             return Response(status_code=NO_CONTENT)
-        return answer(self.auth.hand_out(request, renewed).public())
+        return answer(handed_out.public())
 
     async def jwks(self, request: Request) -> Response:
         """Publish the public keys."""

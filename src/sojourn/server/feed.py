@@ -37,6 +37,7 @@ HEARTBEAT_SECONDS = 1.0
 RECHECK_SECONDS = 60.0
 STREAM_SECONDS = 600.0
 PAGE_ENTRIES = 1000
+MAX_ID = 2**63 - 1
 
 Cursor = tuple[Head, ...]
 
@@ -56,7 +57,7 @@ def decode_cursor(text: str, *, shards: int) -> Cursor:
         cursor = msgspec.json.decode(base64url.decode(text.encode()), type=Cursor)
     except (SojournError, ValueError, msgspec.MsgspecError):
         cursor = ()
-    if len(cursor) != shards:
+    if len(cursor) != shards or not all(0 <= head.id <= MAX_ID for head in cursor):
         raise BadRequest("that is no cursor of this feed; take a snapshot")
     return cursor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAX_BODY_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 32 * 1024
+BODY_SECONDS = 30.0
 
 
 class BadRequest(SojournError):
@@ -37,6 +39,13 @@ class ContentTooLarge(SojournError):
     status = 413
 
 
+class RequestTimeout(SojournError):
+    """The body did not come to its end in time; the client is slow, or holds a connection."""
+
+    code = "request_timeout"
+    status = 408
+
+
 async def read_json(request: Request, shape: type[T]) -> T:
     """Read a JSON body of a shape.
 
@@ -45,10 +54,28 @@ async def read_json(request: Request, shape: type[T]) -> T:
         ContentTooLarge: It is over 64 KiB.
         BadRequest: It is not JSON, or not of the shape.
     """
+    require_json(request)
+    return decode_json(await read_body(request), shape)
+
+
+async def read_optional_json(request: Request, default: T) -> T:
+    """Read a JSON body of the default's shape; the default where there is no body."""
+    body = await read_body(request)
+    if not body:
+        return default
+    require_json(request)
+    return decode_json(body, type(default))
+
+
+def require_json(request: Request) -> None:
+    """Refuse a body that is not declared as JSON.
+
+    Raises:
+        UnsupportedMediaType: It is declared otherwise, or not at all.
+    """
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared != "application/json":
         raise UnsupportedMediaType("send the body as application/json")
-    return decode_json(await read_body(request), shape)
 
 
 def decode_json(body: bytes, shape: type[T]) -> T:
@@ -62,11 +89,20 @@ def decode_json(body: bytes, shape: type[T]) -> T:
 
 
 async def read_body(request: Request) -> bytes:
-    """Read a body of bounded size, refusing before it is all in memory."""
+    """Read a body of bounded size and within a time, refusing before it is all in memory.
+
+    Raises:
+        ContentTooLarge: It is over 64 KiB.
+        RequestTimeout: It did not come to its end within half a minute.
+    """
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise ContentTooLarge(f"a body may have {MAX_BODY_BYTES} bytes")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > MAX_BODY_BYTES:
+                    raise ContentTooLarge(f"a body may have {MAX_BODY_BYTES} bytes")
+                parts.append(part)
+    except TimeoutError:
+        raise RequestTimeout("the body did not come to its end in time; send it again") from None
     return b"".join(parts)

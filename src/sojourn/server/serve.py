@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sojourn.server.config import ServerConfig
 
 GRACE_SECONDS = 10
-MAX_HEADER_BUFFER_BYTES = 2 * 1024 * 1024
+MAX_HEADER_BUFFER_BYTES = 1_280_000
 """More than is accepted, so that a refusal can say so in a problem document."""
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from sojourn.engine.answers import SignedIn
-from sojourn.engine.login import refuse_cross_site
-from sojourn.errors import InvalidCredentials, Superseded
+from sojourn.engine.login import MAX_FACTS_BYTES, names, refuse_cross_site
+from sojourn.errors import InvalidCredentials, InvalidInput, Superseded
 from sojourn.messages import Incoming
 from sojourn.model import Mode, Principal, Transport
 from sojourn.passwords import new_password, normal_email, normal_password
+from sojourn.server.hashing import Busy
 
 if TYPE_CHECKING:
     from sojourn.aio import AsyncSojourn
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from sojourn.server.hashing import Hasher
     from sojourn.server.throttle import Throttle
 
+MAX_ROLES_BYTES = MAX_FACTS_BYTES - 256
+"""Beside the roles, a sign-in carries how it was made."""
 _WRONG = "the address and the password do not belong together"
 
 
@@ -105,7 +110,9 @@ class Service:
         account = self.accounts.by_email(email)
         # An unknown address takes the same steps under a name of its own.
         attempt = await self.sojourn.begin(account.subject if account else "nobody")
-        matches = await self._hasher.verify(password, account.password_hash if account else None)
+        matches = await self._verified(
+            email, incoming, password, account.password_hash if account else None
+        )
         if account is None or not matches or account.is_disabled:
             await self.sojourn.login_failed(
                 incoming,
@@ -113,6 +120,7 @@ class Service:
                 reason=_why_failed(account, matches=matches),
             )
             raise InvalidCredentials(_WRONG)
+        await self._throttle.succeeded(email, self._address(incoming))
         signed_in = await self.sojourn.login(
             incoming,
             account.subject,
@@ -123,15 +131,7 @@ class Service:
             roles=account.roles,
             amr=["pwd"],
         )
-        # The account may have changed while the password was checked (protocol: accounts that
-        # live beside the sessions are read again after the session exists).
-        now = self.accounts.by_subject(account.subject)
-        if now is None or now.version != account.version:
-            await self.sojourn.revoke(
-                signed_in.principal.sid, subject=account.subject, reason="account_changed"
-            )
-            raise Superseded("the account changed during the sign-in; sign in again")
-        await self._throttle.succeeded(email, self._address(incoming))
+        await self._require_unchanged(signed_in, account, version=account.version)
         if self._hasher.needs_rehash(account.password_hash):
             rehashed = await self._hasher.hash(password)
             await self.accounts.set_password(account.subject, rehashed, version=account.version)
@@ -150,11 +150,11 @@ class Service:
 
     async def change_password(
         self, incoming: Incoming, principal: Principal[Any], current: str, new: str
-    ) -> SignedIn[Any] | None:
-        """Change the password: other sessions and earlier tokens end, this one goes on.
+    ) -> SignedIn[Any]:
+        """Change the password: other sessions and earlier proofs end, this one goes on.
 
         Returns:
-            In ``jwt`` a new token, since all earlier ones end; None where a session goes on.
+            New proofs of the session that goes on; in ``jwt`` a new token.
 
         Raises:
             InvalidCredentials: The current password is wrong.
@@ -163,22 +163,21 @@ class Service:
         account = await self._proved(incoming, principal, current)
         password = new_password(new, email=account.email)
         password_hash = await self._hasher.hash(password)
+        is_stored = principal.mode != "jwt"
+        keep = principal.sid if is_stored else None
+        # Others end before the password changes, so that a failure in between can be repeated with
+        # the old one; and once more after it, for whoever signed in with the old one meanwhile.
+        await self._end_others(incoming, principal, keep=keep)
         changed = await self.accounts.set_password(
             account.subject, password_hash, version=account.version
         )
         if not changed:
             raise Superseded("the account changed meanwhile; sign in again")
-        is_stored = principal.mode != "jwt"
-        await self.sojourn.revoke_all(
-            principal.subject,
-            keep=principal.sid if is_stored else None,
-            by=principal.subject,
-            reason="password_changed",
-            incoming=incoming,
-        )
+        await self._end_others(incoming, principal, keep=keep)
         if is_stored:
-            return None
-        return await self.sojourn.login(
+            # Copies of this session's own proofs end too: it goes on under new ones.
+            return await self.sojourn.reauthenticate(incoming, amr=["pwd"])
+        signed_in = await self.sojourn.login(
             incoming,
             account.subject,
             mode="jwt",
@@ -186,6 +185,33 @@ class Service:
             roles=account.roles,
             amr=["pwd"],
         )
+        await self._require_unchanged(signed_in, account, version=account.version + 1)
+        return signed_in
+
+    async def _end_others(
+        self, incoming: Incoming, principal: Principal[Any], *, keep: str | None
+    ) -> None:
+        await self.sojourn.revoke_all(
+            principal.subject,
+            keep=keep,
+            by=principal.subject,
+            reason="password_changed",
+            incoming=incoming,
+        )
+
+    async def _require_unchanged(
+        self, signed_in: SignedIn[Any], account: Account, *, version: int
+    ) -> None:
+        """End what was just signed in where the account has changed meanwhile.
+
+        Accounts live beside the sessions: they are read again after the session exists.
+        """
+        now = self.accounts.by_subject(account.subject)
+        if now is None or now.version != version or now.is_disabled:
+            await self.sojourn.revoke(
+                signed_in.principal.sid, subject=account.subject, reason="account_changed"
+            )
+            raise Superseded("the account changed meanwhile; sign in again")
 
     async def reset_password(self, account: Account, new: str, *, by: str) -> None:
         """Set a password for somebody who forgot theirs; everything of the account ends.
@@ -215,8 +241,11 @@ class Service:
 
     async def set_roles(self, account: Account, roles: tuple[str, ...], *, by: str) -> None:
         """Replace an account's roles, in its live sessions too."""
-        await self.accounts.set_roles(account.subject, roles)
-        await self.sojourn.update(account.subject, roles=roles, by=by)
+        named = names(roles, "roles")
+        if len(msgspec.json.encode(named)) > MAX_ROLES_BYTES:
+            raise InvalidInput(f"the roles of an account may be {MAX_ROLES_BYTES} bytes together")
+        await self.accounts.set_roles(account.subject, named)
+        await self.sojourn.update(account.subject, roles=named, by=by)
 
     async def _proved(
         self, incoming: Incoming, principal: Principal[Any], password: str
@@ -225,12 +254,24 @@ class Service:
         if account is None:
             raise InvalidCredentials(_WRONG)
         await self._throttle.admit(account.email, self._address(incoming))
-        matches = await self._hasher.verify(normal_password(password), account.password_hash)
+        matches = await self._verified(
+            account.email, incoming, normal_password(password), account.password_hash
+        )
         if not matches or account.is_disabled:
             await self.sojourn.login_failed(incoming, account.subject, reason="wrong_password")
             raise InvalidCredentials("the current password is wrong")
         await self._throttle.succeeded(account.email, self._address(incoming))
         return account
+
+    async def _verified(
+        self, email: str, incoming: Incoming, password: str, phc: str | None
+    ) -> bool:
+        """Verify a password; where that could not be done, the attempt is not counted as failed."""
+        try:
+            return await self._hasher.verify(password, phc)
+        except Busy:
+            await self._throttle.take_back(email, self._address(incoming))
+            raise
 
     async def _note(self, action: str, account: Account, *, by: str = "") -> None:
         core = self.sojourn.core

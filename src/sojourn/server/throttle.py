@@ -9,7 +9,7 @@ gets in. Counters are changed by the store in one step; success clears the pair'
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -116,6 +116,13 @@ class Throttle:
         counter = _Counter(f"register {network_of(address)}", REGISTRATIONS_PER_NETWORK)
         await self._count(lambda _: (counter,))
 
+    async def take_back(self, account: str, address: str) -> None:
+        """Uncount an attempt whose password was never looked at."""
+        now_ms, network = self._clock(), network_of(address)
+        await self._database.write_async(
+            lambda db: _uncount(db, _counters(db, account, network, now_ms))
+        )
+
     async def succeeded(self, account: str, address: str) -> None:
         """Take the attempt back, clear the pair's count, remember the network as familiar."""
         now_ms, network = self._clock(), network_of(address)
@@ -123,11 +130,7 @@ class Throttle:
         def note(db: sqlite3.Connection) -> None:
             pair, *others = _counters(db, account, network, now_ms)
             db.execute("DELETE FROM throttle WHERE name = ?", (pair.name,))
-            for counter in others:
-                db.execute(
-                    "UPDATE throttle SET failures = failures - 1 WHERE name = ? AND failures > 0",
-                    (counter.name,),
-                )
+            _uncount(db, others)
             db.execute("DELETE FROM familiar WHERE seen_at_ms <= ?", (now_ms - FAMILIAR_MS,))
             db.execute(
                 "INSERT INTO familiar (account, network, seen_at_ms) VALUES (?, ?, ?) "
@@ -136,6 +139,14 @@ class Throttle:
             )
 
         await self._database.write_async(note)
+
+
+def _uncount(db: sqlite3.Connection, counters: Iterable[_Counter]) -> None:
+    for counter in counters:
+        db.execute(
+            "UPDATE throttle SET failures = failures - 1 WHERE name = ? AND failures > 0",
+            (counter.name,),
+        )
 
 
 def _wait_ms(db: sqlite3.Connection, counter: _Counter, now_ms: int) -> int:

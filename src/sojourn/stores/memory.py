@@ -155,6 +155,8 @@ class MemoryStore:
             entries: tuple[Entry, ...] = ()
             for oldest in too_many:
                 self._end(oldest, "session_limit", now_ms)
+                if not oldest.subject:
+                    continue  # nobody keeps copies of a guest
                 event = Event(kind=Kind.ENDED, sid=oldest.sid, reason="session_limit")
                 entries += (self._append(event, now_ms),)
                 if ended_audit is not None:
@@ -257,6 +259,8 @@ class MemoryStore:
 
     def _end(self, session: Session, reason: str, now_ms: int) -> None:
         self._forget(session)
+        if not session.subject:
+            return  # a guest has nobody to be told why
         self._tombstones[session.sid] = Tombstone(
             sid=session.sid,
             subject=session.subject,

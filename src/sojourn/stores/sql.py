@@ -60,7 +60,11 @@ def create(
         if excess > 0:
             too_many = _live(connection, session.subject, now_ms, most=excess)
     _end(connection, too_many, "session_limit", now_ms)
-    events = [Event(kind=Kind.ENDED, sid=oldest.sid, reason="session_limit") for oldest in too_many]
+    events = [
+        Event(kind=Kind.ENDED, sid=oldest.sid, reason="session_limit")
+        for oldest in too_many
+        if oldest.subject  # nobody keeps copies of a guest
+    ]
     entries = append_events(connection, SHARD, events, now_ms=now_ms)
     connection.execute(
         "INSERT INTO sojourn_sessions (sid, subject, created_at, dies_at, revision, payload) "
@@ -211,6 +215,7 @@ def _end(connection: Connection, sessions: Sequence[Session], reason: str, now_m
             ended_at_ms=now_ms,
         )
         for session in sessions
+        if session.subject  # a guest has nobody to be told why
     ]
     connection.executemany(
         "INSERT INTO sojourn_tombstones (sid, ended_at, payload) VALUES (?, ?, ?)",

@@ -209,15 +209,17 @@ class CreatePromises(Suite):
 
     @promise
     async def test_guests_are_sessions_without_a_subject(self, bench: Bench) -> None:
-        """A guest is a session with subject "": stored, limited, listed and ended like any other."""
+        """A guest is a session with subject "": limited and listed, and leaves nothing behind."""
         await bench.signed_in()
         first = await bench.signed_in("", created_at_ms=1)
         second = bench.draft("")
         created = await bench.store.create(second, limit=1, on_excess="end_oldest")
-        equal(("created", (first.sid,)), _answer(created)[:2], "a second guest, one allowed")
+        equal(("created", (first.sid,), ()), _answer(created), "a second guest, one allowed")
+        equal(None, await bench.record(first.sid), "what is left of a guest that had to go")
         equal([second], list(await bench.store.list("")), "the guests")
         deleted = await bench.store.delete(second.sid, subject="", reason="signed_in")
         equal((second.sid,), deleted.ended, "the guest ended")
+        equal(None, await bench.record(second.sid), "what is left of a guest that signed in")
 
 
 def _answer(created: Any) -> tuple[object, ...]:
