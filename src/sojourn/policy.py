@@ -46,7 +46,8 @@ def judge_generation(
     if behind == 0:
         return Rotation.ROTATE
     if behind == 1:
-        age_ms = store_now_ms - chain.rotated_at_ms
+        # A store whose clock stepped back by more than the window says nothing of the age.
+        age_ms = abs(store_now_ms - chain.rotated_at_ms)
         return Rotation.SAME if grace_ms and age_ms <= grace_ms else Rotation.LATE
     return Rotation.THEFT
 

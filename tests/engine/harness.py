@@ -286,6 +286,13 @@ class Client:
         token = self.refresh_token if self.transport == "bearer" else None
         return self.took(await self.auth.refresh(self.incoming(), refresh_token=token))
 
+    async def move(self, mode):
+        """Move to another mode; what an earlier mode handed out is let go."""
+        token = self.refresh_token or None
+        signed_in = self.took(await self.auth.move(self.incoming(), mode=mode, refresh_token=token))
+        self.refresh_token = signed_in.refresh_token
+        return signed_in
+
     async def logout(self):
         self.take(await self.auth.logout(self.incoming()))
 

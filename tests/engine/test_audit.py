@@ -139,6 +139,24 @@ async def test_refused_refresh_is_on_the_trail(make, transport):
     assert ("refresh_refused", "bob", "", "expired", *where) == shown(record)
 
 
+async def test_refused_refresh_is_noted_once_a_minute(make, transport):
+    """A dead handle that comes back without end is one line a minute, and each session its own."""
+    bench = make("hybrid")
+    clients = [bench.client(transport) for _ in range(2)]
+    sids = [(await client.login()).principal.sid for client in clients]
+    await bench.auth.revoke_all("alice")
+
+    async def lines(sid):
+        return (await bench.actions(sid=sid)).count("refresh_refused")
+
+    for elapsed, expected in ((0, 1), (59, 1), (1, 2), (-30, 2), (-31, 3)):
+        await bench.advance(elapsed)
+        for _ in range(3):
+            for client in clients:
+                assert "revoked" == await refusal_of(client.refresh())
+        assert [expected, expected] == [await lines(sid) for sid in sids]
+
+
 async def test_refused_refresh_of_nobody_writes_nothing(make):
     """Handles whose MAC is bad, or of no session, write no line: anybody could fill the trail."""
     bench = make("hybrid")

@@ -159,6 +159,70 @@ async def test_duplicated_cookie_is_unauthenticated(make, mode):
         assert () == checked.outgoing.headers
 
 
+async def test_duplicated_guest_cookie_signs_nobody_out(make, mode):
+    """Who can plant a visitor's cookie twice cannot keep anybody from being signed in, or out."""
+    bench = make(mode)
+    client = bench.client()
+    await client.login()
+    planted = f"{client.names.guest}=a; {client.names.guest}=b"
+    for cookies in (
+        f"{client.incoming().cookies}; {planted}",
+        f"{planted}; {client.incoming().cookies}",
+    ):
+        checked = await bench.auth.check(client.incoming("POST", cookies=cookies))
+        assert "alice" == checked.principal.subject
+    copy = client.copy()
+    both = client.incoming(cookies=f"{client.incoming().cookies}; {planted}")
+    client.take(await bench.auth.logout(both))
+    assert "revoked" == await copy.code(need=ASKING, renew=False)
+
+
+async def test_logout_with_duplicated_cookies_ends_every_session_of_them(make, mode):
+    """A planted second cookie keeps nobody signed in: whatever a copy proves is ended."""
+    for order in (1, -1):
+        bench = make(mode)
+        client, attacker, bystander = (bench.client() for _ in range(3))
+        await client.login()
+        await attacker.login("mallory")
+        await bystander.login()
+        each = [client.incoming().cookies, attacker.incoming().cookies][::order]
+        outgoing = await bench.auth.logout(client.incoming(cookies="; ".join(each)))
+        assert 4 == sum("Max-Age=0" in value for _, value in outgoing.headers)
+        for ended in (client, attacker):
+            assert "revoked" == await ended.code(need=ASKING, renew=False)
+        assert "" == await bystander.code(need=ASKING)
+
+
+async def test_logout_with_a_planted_copy_of_nothing_ends_the_session(make, mode):
+    """Rubbish, an empty value, or what is over beside the real cookies changes nothing of a logout."""
+    bench = make(mode)
+    over = bench.client()
+    await over.login()
+    stale = over.incoming().cookies
+    await over.logout()
+    client = bench.client()
+    for planted in ("x", "", "sj_s1_x", "a.b.c"):
+        await client.login()
+        copy = client.copy()
+        cookies = client.incoming().cookies
+        names = [pair.partition("=")[0] for pair in cookies.split("; ")]
+        twice = "; ".join([cookies, stale, *(f"{name}={planted}" for name in names)])
+        await bench.auth.logout(client.incoming(cookies=twice))
+        assert "revoked" == await copy.code(need=ASKING, renew=False)
+
+
+async def test_login_over_duplicated_cookies_ends_what_they_prove(make, mode):
+    """A sign-in in a browser with planted cookies leaves no session of any copy behind."""
+    bench = make(mode)
+    client, attacker = bench.client(), bench.client()
+    await client.login()
+    await attacker.login("mallory")
+    cookies = f"{client.incoming().cookies}; {attacker.incoming().cookies}"
+    await bench.auth.login(client.incoming(cookies=cookies), "alice")
+    for ended in (client, attacker):
+        assert "revoked" == await ended.code(need=ASKING, renew=False)
+
+
 async def test_bearer_beats_cookie(make, mode):
     """A bearer credential counts beside a cookie, also where it is a bad one."""
     bench = make(mode)

@@ -4,7 +4,7 @@ import pytest
 from engine.harness import DAY, HOUR, Bench, refusal_of
 
 from sojourn.engine.data import _guest_limit
-from sojourn.model import Purpose, Session, Tombstone
+from sojourn.model import Purpose, Session
 
 FOREIGN = {"origin": "https://evil.example", "sec_fetch_site": "cross-site"}
 
@@ -114,7 +114,7 @@ async def test_login_carries_the_named_keys_and_deletes_the_guest(make, stored_m
     assert visitor.names.guest not in client.cookies
     data = await bench.auth.data(client.incoming(), principal)
     assert {"cart": [1]} == dict(data)
-    assert isinstance(await bench.record(guest.sid), Tombstone)
+    assert await bench.record(guest.sid) is None
     assert {} == dict(await load(visitor))
 
 
@@ -125,7 +125,7 @@ async def test_login_without_carry_deletes_the_guest(make, mode):
         visitor = bench.client()
         guest = await put(visitor, cart=[1])
         await visitor.login(carry=carry)
-        assert isinstance(await bench.record(guest.sid), Tombstone)
+        assert await bench.record(guest.sid) is None
         assert visitor.names.guest not in visitor.cookies
 
 
@@ -146,7 +146,7 @@ async def test_guest_without_data_carries_nothing(make_memory):
     guest = await put(visitor, a=1)
     bench.spy.inner._data.clear()
     await visitor.login(carry=["a"])
-    assert isinstance(await bench.record(guest.sid), Tombstone)
+    assert await bench.record(guest.sid) is None
 
 
 async def test_carry_is_a_set_of_keys(make, stored_mode):
@@ -193,6 +193,20 @@ async def test_guests_are_bounded_and_the_oldest_goes(make, mode):
         await bench.advance(1)
     kept = [(await load(visitor)).get("number") for visitor in visitors]
     assert [None, None, 2, 3, 4] == kept
+
+
+async def test_evicted_guests_leave_nothing(make, mode):
+    """Visitors without end grow neither the feed nor what is kept of ended sessions."""
+    bench = make(mode, max_guests=2)
+    sids = [(await put(bench.client(), a=1)).sid for _ in range(2)]
+    head, trail = await bench.head(), await bench.trail()
+    for _ in range(5):
+        sids.append((await put(bench.client(), a=1)).sid)
+        await bench.advance(1)
+    alive = [sid for sid in sids if await bench.record(sid) is not None]
+    assert 2 == len(alive)
+    assert set(alive) == {guest.sid for guest in await guests(bench)}
+    assert (head, trail) == (await bench.head(), await bench.trail())
 
 
 def test_many_guests_are_counted_now_and_then():

@@ -30,6 +30,12 @@ class Facts(msgspec.Struct):
     seats: int = 1
 
 
+class Later(msgspec.Struct):
+    """The same application's claims, a release later."""
+
+    level: str
+
+
 def endless():
     """Make a dictionary that holds itself."""
     values = {}
@@ -136,6 +142,58 @@ async def test_claims_of_another_type_are_refused(face, mode, tmp_path, keep_ope
     await client.login(claims={"plan": "pro"})
     assert Wanted("pro") == (await client.check()).principal.claims
     assert "invalid_input" == await refusal_of(bench.auth.update("alice", claims={"plan": 7}))
+
+
+@pytest.mark.parametrize("need", [Need(), Need(max_lag_seconds=0)], ids=["in lag", "asking"])
+async def test_claims_of_an_earlier_form_ask_to_sign_in_again(
+    make_memory, another, mode, transport, need
+):
+    """After a release that declares other claims, who is signed in signs in again: no error."""
+    before = make_memory(mode, claims=Facts)
+    client = before.client(transport)
+    sid = (await client.login(claims=Facts("pro"))).principal.sid
+    after = another(before, claims=Later)
+    later = client.copy(after)
+    for _ in range(2):
+        assert "expired" == await later.code(need=need)
+        assert "expired" == await later.code(need=need, renew=False)
+    for asked in (
+        after.auth.access_token(later.incoming()),
+        later.reauthenticate(),
+        later.move(mode),
+    ):
+        assert "expired" == await refusal_of(asked)
+    if mode == "hybrid":
+        assert "expired" == await refusal_of(later.refresh())
+    assert ["login"] == await after.actions(sid=sid)
+    assert "" == await client.code()
+    await later.login(claims=Later("gold"))
+    assert Later("gold") == (await later.check(need=need)).principal.claims
+
+
+async def test_claims_of_an_earlier_form_are_no_error_in_passing(make_memory, another):
+    """A browser of hybrid whose token is over is told the same, and nothing is rotated."""
+    before = make_memory("hybrid", claims=Facts)
+    client = before.client()
+    sid = (await client.login(claims=Facts("pro"))).principal.sid
+    later = client.copy(another(before, claims=Later))
+    await before.advance(1000)
+    record = await before.record(sid)
+    assert "expired" == await later.code()
+    assert record == await before.record(sid)
+    await later.logout()
+    assert "revoked" == await client.code()
+
+
+async def test_claims_of_an_earlier_form_are_mended_by_an_update(make_memory, another):
+    """Who does not want everybody to sign in again updates the claims of the stored sessions."""
+    before = make_memory("session", claims=Facts)
+    client = before.client()
+    await client.login(claims=Facts("pro"))
+    later = client.copy(another(before, claims=Later))
+    assert "expired" == await later.code()
+    assert 1 == await later.auth.update("alice", claims=Later("gold"))
+    assert Later("gold") == (await later.check()).principal.claims
 
 
 # --- construction ---------------------------------------------------------------------------------

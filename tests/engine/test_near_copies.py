@@ -6,6 +6,7 @@ from engine.harness import HungFeed, eventually, refusal_of
 from sojourn import Need
 from sojourn.engine.picture import NEAR_LIFE_MS, Bounded
 from sojourn.model import Event, Head, Kind
+from sojourn.testing.clock import ManualClock
 
 ASKING = Need(max_lag_seconds=0)
 
@@ -146,7 +147,7 @@ async def test_near_copy_is_read_again_after_ten_minutes(bench, transport):
     await client.check()
     # Idle shows at the minute; what is judged here is a copy that nobody touched.
     held = client.bench.picture.near.entries[client.handle]
-    assert held.read_at_ms == bench.clock()
+    assert held.read_at.wall_ms == bench.clock()
     await bench.advance(NEAR_LIFE_MS / 1000 - 0.001)
     await client.check()
     assert 0 == bench.spy.calls["get"]
@@ -154,6 +155,25 @@ async def test_near_copy_is_read_again_after_ten_minutes(bench, transport):
     near(bench)[client.handle] = held
     await client.check()
     assert 1 == bench.spy.calls["get"]
+
+
+async def test_clock_that_steps_back_prolongs_no_near_copy(make_memory, transport):
+    """Ten minutes are ten minutes on either clock: a corrected wall clock does not add to them."""
+    monotonic = ManualClock()
+    bench = make_memory("session", monotonic_ms=monotonic)
+    bench.spy.open_feed = HungFeed
+    client = bench.client(transport)
+    await client.login()
+    await client.check()
+    held = near(bench)[client.handle]
+    bench.clock.advance(seconds=-300)
+    for elapsed, gets in ((NEAR_LIFE_MS / 1000 - 0.001, 0), (0.001, 1)):
+        bench.clock.advance(seconds=elapsed)
+        monotonic.advance(seconds=elapsed)
+        near(bench)[client.handle] = held
+        await bench.settle()
+        assert "" == await client.code()
+        assert gets == bench.spy.calls["get"]
 
 
 def test_bounded_forgets_the_oldest():

@@ -1,9 +1,9 @@
 """Proving again who one is within a session: new handle, new sign-in time, and the old ones refused."""
 
-from engine.harness import HOUR, refusal_of
+from engine.harness import HOUR, HungFeed, refusal_of
 from msgspec.structs import replace
 
-from sojourn import Need
+from sojourn import ANY, Need
 
 ASKING = Need(max_lag_seconds=0)
 
@@ -100,4 +100,48 @@ async def test_reauthentication_that_says_too_much_changes_nothing(make, mode):
     await client.login()
     fat = [f"method-{n}-{'x' * 100}" for n in range(30)]
     assert "invalid_input" == await refusal_of(client.reauthenticate(amr=fat))
+    assert "" == await client.code(need=ASKING)
+
+
+async def test_what_was_revoked_is_not_renewed_within_the_lag(
+    make_memory, another, mode, transport
+):
+    """What another process ended a moment ago gains no new life, although it is still believed."""
+    for end in ("revoke_all", "revoke"):
+        bench = make_memory(mode)
+        bench.spy.open_feed = HungFeed
+        client = bench.client(transport)
+        sid = (await client.login()).principal.sid
+        assert "" == await client.code()
+        rival = another(bench).auth
+        await (rival.revoke_all("alice") if end == "revoke_all" else rival.revoke(sid, subject=ANY))
+        assert "" == await client.code()
+        before = await bench.trail()
+        assert "revoked" == await refusal_of(client.reauthenticate())
+        assert before == await bench.trail()
+
+
+async def test_roles_taken_a_moment_ago_are_not_renewed(make_memory, another, mode, transport):
+    """A token that carries roles taken away within the lag is not made into a newer one with them."""
+    bench = make_memory(mode)
+    bench.spy.open_feed = HungFeed
+    client = bench.client(transport)
+    await client.login(roles={"admin"})
+    assert "" == await client.code()
+    await another(bench).auth.update("alice", roles=())
+    asked = client.reauthenticate()
+    if mode == "session":
+        assert frozenset() == (await asked).principal.roles
+    else:
+        expected = "revoked" if mode == "jwt" else "refresh_required"
+        assert expected == await refusal_of(asked)
+
+
+async def test_browser_renewed_in_passing_reauthenticates(make):
+    """A re-authentication whose request was renewed in passing goes on with the new handle."""
+    bench = make("hybrid")
+    client = bench.client()
+    sid = (await client.login()).principal.sid
+    await bench.advance(1000)
+    assert sid == (await client.reauthenticate()).principal.sid
     assert "" == await client.code(need=ASKING)

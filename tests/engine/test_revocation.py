@@ -47,8 +47,35 @@ async def test_logout_with_an_expired_jwt_is_good(make, transport):
     client = bench.client(transport)
     await client.login()
     await bench.advance(62)
+    before = (await bench.head(), await bench.trail())
     assert "" == await refusal_of(client.logout())
     assert {} == client.cookies
+    assert before == (await bench.head(), await bench.trail())
+
+
+async def test_logout_with_what_is_over_appends_nothing(make, mode, transport):
+    """A sign-out that is repeated a thousand times fills neither the feed nor the trail."""
+    bench = make(mode)
+    client = bench.client(transport)
+    await client.login()
+    again = client.copy()
+    await client.logout()
+    before = (await bench.head(), await bench.trail())
+    for _ in range(3):
+        await again.copy().logout()
+    assert before == (await bench.head(), await bench.trail())
+
+
+async def test_logout_of_a_token_made_before_its_roles_changed_ends_the_session(make, transport):
+    """A token that is only out of date still says whose session is to end."""
+    bench = make("hybrid")
+    client = bench.client(transport)
+    sid = (await client.login()).principal.sid
+    await bench.auth.update("alice", roles={"x"})
+    if transport == "cookie":
+        del client.cookies[client.names.refresh]
+    await client.logout()
+    assert "logout" == (await bench.record(sid)).reason
 
 
 async def test_logout_is_idempotent(make, mode, transport):
@@ -273,6 +300,42 @@ async def test_limit_refuses_the_next_sign_in(make, stored_mode, transport):
     assert ["", ""] == [await client.code(need=ASKING) for client in clients]
     await clients[0].logout()
     await third.login()
+
+
+async def test_same_browser_signs_in_again_within_the_limit(make, stored_mode):
+    """Where one session is allowed, the browser that holds it may sign in anew: it makes room."""
+    bench = make(stored_mode, max_sessions=1, on_excess="refuse")
+    client = bench.client()
+    first = (await client.login()).principal.sid
+    before = client.copy()
+    second = (await client.login()).principal.sid
+    assert [second] == [info.sid for info in await bench.auth.sessions("alice")]
+    assert "replaced" == (await bench.record(first)).reason
+    assert "revoked" == await before.code(need=ASKING, renew=False)
+    assert "session_limit" == await refusal_of(bench.client().login())
+    assert "" == await client.code(need=ASKING)
+
+
+async def test_same_browser_signing_in_again_ends_no_other_session(make, stored_mode):
+    """With `end_oldest` a browser's new sign-in takes its own place, not that of another device."""
+    bench = make(stored_mode, max_sessions=2, on_excess="end_oldest")
+    phone, laptop = bench.client(), bench.client()
+    await phone.login()
+    await bench.advance(1)
+    for _ in range(3):
+        await laptop.login()
+        await bench.advance(1)
+    assert ["", ""] == [await each.code(need=ASKING) for each in (phone, laptop)]
+
+
+async def test_refused_sign_in_leaves_the_other_subject_signed_in(make, stored_mode):
+    """Who is one too many does not sign out whoever uses this browser."""
+    bench = make(stored_mode, max_sessions=1, on_excess="refuse")
+    browser = bench.client()
+    await browser.login("alice")
+    await bench.client().login("bob")
+    assert "session_limit" == await refusal_of(browser.login("bob"))
+    assert "alice" == (await browser.check(need=ASKING)).principal.subject
 
 
 async def test_limit_ends_the_oldest(make, stored_mode, transport):

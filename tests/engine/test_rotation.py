@@ -290,6 +290,21 @@ async def test_grace_answer_to_another_client_is_a_suspicion(hybrid):
     )
 
 
+async def test_suspicion_is_noted_once_a_minute(make):
+    """Another client that repeats a replaced handle within the grace is one line a minute."""
+    bench = make("hybrid", grace_seconds=60)
+    client = bench.client("bearer")
+    sid = (await client.login()).principal.sid
+    other = client.copy()
+    other.headers = {"user_agent": "Thief/1", "peer": "198.51.100.9"}
+    await client.refresh()
+    for elapsed, expected in ((0, 1), (59, 1), (1, 2)):
+        await bench.advance(elapsed)
+        for _ in range(3):
+            await other.copy().refresh()
+        assert expected == (await bench.actions(sid=sid)).count("suspicion")
+
+
 async def test_refresh_without_anything_asks_to_sign_in(hybrid):
     """Nothing presented, or a cookie that came twice, is "sign in", not an error of the server."""
     client = hybrid.client()

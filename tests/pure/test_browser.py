@@ -170,11 +170,16 @@ class TestCredentials:
             ),
             ("sojourn=h", Credentials()),
             ("__Secure-sojourn=h", Credentials()),
-            ("__Host-sojourn=h; __Host-sojourn=i", Credentials(is_ambiguous=True)),
+            (
+                "__Host-sojourn=h; __Host-sojourn=i",
+                Credentials(is_ambiguous=True, copies=("h", "i")),
+            ),
+            # a visitor's cookie that came twice is no visitor's, and says nothing of the others
             (
                 "__Host-sojourn=h; __Host-sojourn-guest=a; __Host-sojourn-guest=b",
-                Credentials(is_ambiguous=True),
+                Credentials("cookie", handle="h"),
             ),
+            ("__Host-sojourn-guest=a; __Host-sojourn-guest=b", Credentials("cookie")),
         ],
     )
     def test_by_cookie(self, cookies, expected):
@@ -334,6 +339,29 @@ def test_without_trust_another_origin_is_cross_site():
     for site in SITES:
         incoming = Incoming(method="POST", origin=TRUSTED, sec_fetch_site=site)
         assert BROWSER.is_cross_site(incoming) is True
+
+
+class TestWhatIsSaidOfAnotherSite:
+    @pytest.mark.parametrize("origin", ["", "null"])
+    def test_where_the_page_is_unknown_only_ours_is_named(self, origin):
+        """No origin, or an opaque one, is nothing that could be added to trusted_origins."""
+        said = str(BROWSER.cross_site_error(Incoming(method="POST", origin=origin)))
+        assert OWN in said
+        assert "trusted_origins" not in said
+        assert "null" not in said
+
+    def test_both_origins_are_named(self):
+        """Whoever reads it sees which page sent it, and what to add if the page is theirs."""
+        said = str(BROWSER.cross_site_error(Incoming(method="POST", origin=TRUSTED)))
+        assert TRUSTED in said
+        assert OWN in said
+        assert "trusted_origins" in said
+
+    def test_a_long_origin_is_cut(self):
+        """What a stranger wrote into a header is not repeated without end."""
+        said = str(BROWSER.cross_site_error(Incoming(method="POST", origin="x" * 100_000)))
+        assert "x" * 200 in said
+        assert "x" * 201 not in said
 
 
 def test_a_websocket_handshake_counts_as_unsafe():

@@ -8,6 +8,7 @@ from pure.samples import vector_cases
 
 from sojourn.cookies import (
     MAX_COOKIE_BYTES,
+    MAX_COPIES,
     MAX_HEADER_CHARACTERS,
     read_cookies,
     write_cookie,
@@ -96,6 +97,31 @@ class TestReading:
     def test_a_duplicated_name_has_no_value(self, header):
         """Who could plant a second cookie could choose the session: neither is believed."""
         assert read(header) == ({}, {NAME})
+
+    @pytest.mark.parametrize(
+        ("header", "copies"),
+        [
+            (f"{NAME}=a", ()),
+            (f"{NAME}=a; {NAME}-refresh=r", ()),
+            (f"{NAME}=a; {NAME}=b", ("a", "b")),
+            (f"{NAME}=a; {NAME}=a", ("a",)),
+            (f"{NAME}=b; {NAME}=a; {NAME}=c; {NAME}=b", ("b", "a", "c")),
+            (f"{NAME}=a; {NAME}-refresh=r; {NAME}=b; {NAME}-refresh=s", ("a", "b", "r", "s")),
+            (f"x=1; x=2; {NAME}=a; {NAME}=", ("a", "")),
+        ],
+    )
+    def test_every_copy_is_told(self, header, copies):
+        """None of them is believed, but a logout wants to end what any of them proves."""
+        assert read_cookies(header, NAMES).copies == copies
+
+    def test_copies_are_bounded(self):
+        """A header of thousands of copies costs no thousands of look-ups."""
+        header = "; ".join(f"{NAME}={n}" for n in range(1000))
+        assert read_cookies(header, NAMES).copies == tuple(map(str, range(MAX_COPIES)))
+
+    def test_copies_are_not_shown(self):
+        """One of them is somebody's credential."""
+        assert "secret" not in repr(read_cookies(f"{NAME}=secret1; {NAME}=secret2", NAMES))
 
     def test_a_duplicate_of_one_leaves_the_other(self):
         """Only the name that occurs twice is without a value."""

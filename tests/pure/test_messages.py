@@ -88,6 +88,36 @@ def test_what_both_carry_the_same_way_is_sent_once():
     assert each + NOTHING_TO_SEND == NOTHING_TO_SEND + each == each
 
 
+def test_later_cookies_overtake_those_of_the_same_name():
+    """A renewal in passing is overtaken by a login in the same request; other cookies stay."""
+    earlier = Outgoing(
+        headers=(
+            ("Set-Cookie", "a=old; Path=/"),
+            ("Set-Cookie", "b=kept; Path=/"),
+            ("Set-Cookie", "a-refresh=kept; Path=/"),
+            ("Cache-Control", "no-store"),
+        )
+    )
+    later = Outgoing(
+        headers=(("Set-Cookie", "a=; Path=/; Max-Age=0"), ("Cache-Control", "no-store"))
+    )
+    assert earlier.overtaken_by(later).headers == (
+        ("Set-Cookie", "b=kept; Path=/"),
+        ("Set-Cookie", "a-refresh=kept; Path=/"),
+        ("Cache-Control", "no-store"),
+        ("Set-Cookie", "a=; Path=/; Max-Age=0"),
+    )
+
+
+def test_what_sets_no_cookie_overtakes_none():
+    """A bearer login within a browser's request takes none of the browser's new cookies away."""
+    earlier = Outgoing(headers=(("Set-Cookie", "a=1"), ("Vary", "Cookie")))
+    later = Outgoing(headers=(("Cache-Control", "no-store"), ("Vary", "Cookie")))
+    assert earlier.overtaken_by(later) == earlier + later
+    assert earlier.overtaken_by(NOTHING_TO_SEND) == earlier
+    assert NOTHING_TO_SEND.overtaken_by(earlier) == earlier
+
+
 def test_a_shown_answer_names_its_headers_only():
     """A Set-Cookie value is a secret; its name helps whoever debugs."""
     outgoing = Outgoing(headers=(("Set-Cookie", "a=secret"), ("Vary", "Cookie")))

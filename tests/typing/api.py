@@ -66,3 +66,19 @@ def tokens() -> None:
     key = SigningKey.generate("ES256")
     assert_type(key.verifying, VerifyingKey)
     assert_type(AccessClaims.__name__, str)
+
+
+def endpoints(auth: Auth[Plan]) -> None:
+    @auth.requires
+    async def one(request: Request) -> str:
+        return str(request.url)
+
+    @auth.requires(roles={"admin"})
+    def two(request: Request, number: int) -> str:
+        return str(number)
+
+    @auth.session_data
+    async def three(request: Request) -> str:
+        return str(request.url)
+
+    _ = (one, two, three)

@@ -147,6 +147,8 @@ class Server:
     async def _problem(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, SojournError)  # noqa: S101 - registered for it
         self.metrics.refusals.labels(error.code).inc()
+        if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            log.warning("%s %s: %s", request.method, request.url.path, error)
         if pages.is_page(request):
             return pages.error_page(request, error)
         wait = error.retry_after_seconds if isinstance(error, RateLimited) else None

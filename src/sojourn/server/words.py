@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sojourn.problems import problem_of
 from sojourn.server.throttle import RateLimited
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def sentence(error: SojournError) -> str:
         return f"Too many failed attempts. Try again in {_wait(error.retry_after_seconds)}."
     if error.code in _SENTENCES:
         return _SENTENCES[error.code]
-    text = str(error).rstrip(".")
+    text = problem_of(error).document["detail"].rstrip(".")
     return f"{text[:1].upper()}{text[1:]}."
 
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypedDict, Unpack, cast, overload
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
@@ -113,6 +113,20 @@ class Auth(Generic[ClaimsT]):
             return await self._required(request, need)
 
         return required
+
+    @overload
+    def requires(self, endpoint: Endpoint[P], /) -> Callable[P, Awaitable[Any]]: ...
+
+    @overload
+    def requires(
+        self,
+        *,
+        roles: Iterable[str] = (),
+        scopes: Iterable[str] = (),
+        max_age: timedelta | None = None,
+        max_lag: timedelta | None = None,
+        accept: Iterable[Transport] = ("cookie", "bearer"),
+    ) -> Callable[[Endpoint[P]], Callable[P, Awaitable[Any]]]: ...
 
     def requires(self, endpoint: Endpoint[P] | None = None, /, **need: Any) -> Any:
         """Guard an endpoint, ``async`` or not; takes what `require` takes.

@@ -218,6 +218,13 @@ def _write(message: Message, outgoing: Outgoing) -> None:
 async def problem_response(request: Request, error: Exception) -> Response:
     """Answer an error with its problem document; what a developer has to know goes to the log."""
     assert isinstance(error, SojournError)  # noqa: S101 - registered for it
+    log_error(request, error)
+    problem = problem_of(error)
+    return Response(problem.body, status_code=problem.status, headers=dict(problem.headers))
+
+
+def log_error(request: HTTPConnection, error: SojournError) -> None:
+    """Log what a client is not told: mistakes of the application, failures of the store."""
     what = f"{request.scope.get('method', 'WEBSOCKET')} {request.url.path}"
     if error.status == _INTERNAL or isinstance(error, InvalidInput | UnsupportedInMode):
         log.error("%s: %s", what, error, exc_info=error)
@@ -225,5 +232,3 @@ async def problem_response(request: Request, error: Exception) -> Response:
         log.warning("%s: %s", what, error)
     elif isinstance(error, CrossSite):
         log.info("%s: %s", what, error)
-    problem = problem_of(error)
-    return Response(problem.body, status_code=problem.status, headers=dict(problem.headers))
