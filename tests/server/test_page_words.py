@@ -8,8 +8,8 @@ from starlette.requests import Request
 from sojourn.errors import (
     FreshLoginRequired,
     InvalidToken,
+    NotFound,
     RefreshReuse,
-    SojournError,
     StoreError,
     Unauthenticated,
 )
@@ -71,7 +71,7 @@ def test_sentences_speak_to_people():
     assert sentence(RateLimited(1)) == "Too many failed attempts. Try again in 1 second."
     assert "handle" not in sentence(RefreshReuse("an old refresh handle of this session"))
     assert sentence(InvalidToken(reason="bad_mac")).endswith("Sign in again.")
-    assert sentence(SojournError("a cause; a remedy")) == "A cause; a remedy."
+    assert sentence(NotFound("a cause; a remedy")) == "A cause; a remedy."
 
 
 def _request(path: str, *, method: str = "GET", accept: str = "text/html") -> Request:

@@ -120,6 +120,7 @@ class Auth(Generic[ClaimsT]):
     @overload
     def requires(
         self,
+        /,
         *,
         roles: Iterable[str] = (),
         scopes: Iterable[str] = (),
