@@ -6,8 +6,8 @@ import pytest
 from engine.harness import DAY, HOUR, MODES, STORED_MODES, HungFeed, claims_of, refusal_of
 from msgspec.structs import replace
 
-from sojourn import InvalidToken, Need
-from sojourn.model import Session, Tombstone
+from sojourn import InvalidToken, Need, handles
+from sojourn.model import Purpose, Session, Tombstone
 
 ASKING = Need(max_lag_seconds=0)
 PAIRS = [pair for pair in itertools.product(STORED_MODES, MODES) if pair[0] != pair[1]]
@@ -220,6 +220,18 @@ async def test_unremembered_session_moves_to_an_unremembered_jwt(make, stored_mo
     assert [] == [c for c in cookies if "Max-Age" in c and "Max-Age=0" not in c]
 
 
+async def test_unremembered_session_moves_within_the_life_that_is_set_now(
+    make, another, stored_mode
+):
+    """Where a sign-in that ends with the browser was made shorter since, its move is as short."""
+    bench = make(stored_mode, modes=MODES)
+    client = bench.client()
+    await client.login(remember=False)
+    shorter = client.copy(another(bench, browser_ttl_seconds=2 * HOUR))
+    moved = await shorter.move("jwt")
+    assert 2 * HOUR == moved.expires_at - bench.clock() // 1000
+
+
 async def test_move_takes_the_other_modes_cookies_back(make):
     """After a move a browser holds cookies of the new mode only."""
     bench = make("session", modes=MODES)
@@ -297,8 +309,13 @@ async def test_only_the_present_handle_of_the_same_session_moves_it(make):
     assert "old_handle" == await moving(client, replaced)
     assert "old_handle" == await moving(client, other.refresh_token)
     assert "malformed_handle" == await moving(client, client.access_token)
-    text = client.refresh_token
-    forged = text[:-9] + ("B" if text[-9] == "A" else "A") + text[-8:]
+    forged = handles.mint(
+        bench.core.secrets.current,
+        purpose=Purpose.REFRESH,
+        sid=sid,
+        generation=record.chains[Purpose.REFRESH].generation,
+        seed=b"?" * handles.SEED_BYTES,
+    )
     assert "bad_mac" == await moving(client, forged)
     assert record == await bench.record(sid)
     await client.move("session")

@@ -11,6 +11,7 @@ from engine.harness import SECRET, URL, HungFeed, eventually, refusal_of
 from sojourn import AsyncSojourn, Incoming, Need, SecurityWarning, Sojourn, StoreError
 from sojourn.engine import core as core_module
 from sojourn.engine.picture import Follower, Picture, Stamp, monotonic_ms
+from sojourn.model import Head
 from sojourn.ports import Page
 from sojourn.stores.memory import MemoryStore
 from sojourn.testing.clock import ManualClock
@@ -215,33 +216,31 @@ def test_follower_that_never_began_can_be_stopped():
 
 
 def test_stopping_ends_a_backlog_under_way():
-    """A follower in the middle of an endless backlog stops when told to."""
+    """A follower that is told to stop while it reads on towards the head reads no further."""
     clock = ManualClock()
-    store = MemoryStore(clock=clock)
     picture = Picture(shards=1, clock=clock, monotonic_ms=clock, on_keys=lambda: None)
-    reads = threading.Event()
+    heads, is_reading, closed = [], threading.Event(), threading.Event()
 
     class Endless:
         def read(self, shard, *, after, limit=1000):
-            reads.set()
-            return Page((), store.append(0, [_event()]).entries[0])
+            heads.append(Head(len(heads) + 1, 7))
+            if len(heads) > 1:  # the first is the snapshot; after it every head is another one
+                is_reading.set()
+                closed.wait(5)
+            return Page((), heads[-1])
 
         def wait(self, timeout_seconds):
-            """Never reached."""
+            """There is something new at once."""
 
         def close(self):
-            """Nothing to give up."""
-
-    def _event():
-        from sojourn.model import Event, Kind
-
-        return Event(kind=Kind.RING)
+            closed.set()
 
     follower = Follower(picture, 1, Endless)
     follower.start()
-    assert reads.wait(5)
+    assert is_reading.wait(5)
     follower.stop()
     assert not follower._thread.is_alive()
+    assert 2 == len(heads)
 
 
 def test_answer_for_another_cursor_is_not_taken_in():
