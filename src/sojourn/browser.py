@@ -6,10 +6,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sojourn.cookies import read_cookies, write_cookie
+from sojourn import handles
+from sojourn.cookies import FoundCookies, read_cookies, write_cookie
 from sojourn.errors import CrossSite
 from sojourn.messages import NOTHING_TO_SEND, Incoming, Outgoing
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from sojourn.settings import Settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+MAX_COPIES = 8
+_JWT_DOTS = 2
 _NO_STORE = ("Cache-Control", "no-store")
 _CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _CORS_HEADERS = "Authorization, Content-Type"
@@ -66,7 +70,7 @@ class Credentials:
     is_ambiguous: bool = False
     """A cookie that signs in came twice, so none of them is believed."""
     copies: tuple[str, ...] = field(default=(), repr=False)
-    """What came twice; a logout ends the sessions of all of it."""
+    """Then, what could be proofs among all of them; a logout ends the sessions of each."""
 
     @property
     def is_empty(self) -> bool:
@@ -109,7 +113,7 @@ class Browser:
         if found is None:
             return Credentials()
         if found.duplicated - {self.names.guest}:
-            return Credentials(is_ambiguous=True, copies=found.copies)
+            return Credentials(is_ambiguous=True, copies=self._proofs_among(found))
         return Credentials(
             "cookie",
             access=found.values.get(self.names.access, ""),
@@ -117,6 +121,13 @@ class Browser:
             refresh=found.values.get(self.names.refresh, ""),
             guest=guest,
         )
+
+    def _proofs_among(self, found: FoundCookies) -> tuple[str, ...]:
+        """Pick out what could be proofs of sessions, bounded: whoever plants cookies plants many."""
+        presented = (*found.copies, *found.values.items())
+        texts = dict.fromkeys(text for name, text in presented if name != self.names.guest)
+        proofs = (text for text in texts if handles.parse(text) or text.count(".") == _JWT_DOTS)
+        return tuple(islice(proofs, MAX_COPIES))
 
     def after(self, incoming: Incoming, outgoing: Outgoing) -> Incoming:
         """Give the request as the browser would send it after an answer with these headers.

@@ -18,7 +18,6 @@ from sojourn.errors import InvalidInput
 MAX_COOKIE_BYTES = 4096
 """Name and value together; a browser drops more (RFC 6265bis section 5.7)."""
 MAX_HEADER_CHARACTERS = 64 * 1024
-MAX_COPIES = 8
 
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 """cookie-octet of RFC 6265bis section 4.1.1: visible ASCII without quotes, comma, ; and backslash."""
@@ -30,8 +29,8 @@ class FoundCookies:
 
     values: Mapping[str, str] = field(repr=False)
     duplicated: frozenset[str]
-    copies: tuple[str, ...] = field(default=(), repr=False)
-    """Every value of the names that occur twice: none is believed, all may be ended."""
+    copies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Name and value of whatever occurs twice: none is believed."""
 
 
 def read_cookies(header: str, names: frozenset[str]) -> FoundCookies:
@@ -46,7 +45,7 @@ def read_cookies(header: str, names: frozenset[str]) -> FoundCookies:
     """
     values: dict[str, str] = {}
     duplicated: set[str] = set()
-    copies: list[str] = []
+    copies: list[tuple[str, str]] = []
     if len(header) > MAX_HEADER_CHARACTERS:
         return FoundCookies(values, frozenset())
     for pair in header.split(";"):
@@ -57,11 +56,11 @@ def read_cookies(header: str, names: frozenset[str]) -> FoundCookies:
         value = value.strip(" \t")
         if name in values:
             duplicated.add(name)
-            copies += [values[name], value]
+            copies += [(name, values[name]), (name, value)]
         values[name] = value
     for name in [n for n, v in values.items() if n in duplicated or not _VALUE.fullmatch(v)]:
         del values[name]
-    return FoundCookies(values, frozenset(duplicated), tuple(dict.fromkeys(copies))[:MAX_COPIES])
+    return FoundCookies(values, frozenset(duplicated), tuple(dict.fromkeys(copies)))
 
 
 def write_cookie(

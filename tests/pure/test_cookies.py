@@ -8,7 +8,6 @@ from pure.samples import vector_cases
 
 from sojourn.cookies import (
     MAX_COOKIE_BYTES,
-    MAX_COPIES,
     MAX_HEADER_CHARACTERS,
     read_cookies,
     write_cookie,
@@ -103,21 +102,23 @@ class TestReading:
         [
             (f"{NAME}=a", ()),
             (f"{NAME}=a; {NAME}-refresh=r", ()),
-            (f"{NAME}=a; {NAME}=b", ("a", "b")),
-            (f"{NAME}=a; {NAME}=a", ("a",)),
-            (f"{NAME}=b; {NAME}=a; {NAME}=c; {NAME}=b", ("b", "a", "c")),
-            (f"{NAME}=a; {NAME}-refresh=r; {NAME}=b; {NAME}-refresh=s", ("a", "b", "r", "s")),
-            (f"x=1; x=2; {NAME}=a; {NAME}=", ("a", "")),
+            (f"{NAME}=a; {NAME}=b", ((NAME, "a"), (NAME, "b"))),
+            (f"{NAME}=a; {NAME}=a", ((NAME, "a"),)),
+            (
+                f"{NAME}=a; {NAME}-refresh=r; {NAME}=b; {NAME}-refresh=s",
+                (
+                    (NAME, "a"),
+                    (NAME, "b"),
+                    (f"{NAME}-refresh", "r"),
+                    (f"{NAME}-refresh", "s"),
+                ),
+            ),
+            (f"x=1; x=2; {NAME}=a; {NAME}=", ((NAME, "a"), (NAME, ""))),
         ],
     )
     def test_every_copy_is_told(self, header, copies):
         """None of them is believed, but a logout wants to end what any of them proves."""
         assert read_cookies(header, NAMES).copies == copies
-
-    def test_copies_are_bounded(self):
-        """A header of thousands of copies costs no thousands of look-ups."""
-        header = "; ".join(f"{NAME}={n}" for n in range(1000))
-        assert read_cookies(header, NAMES).copies == tuple(map(str, range(MAX_COPIES)))
 
     def test_copies_are_not_shown(self):
         """One of them is somebody's credential."""

@@ -192,6 +192,7 @@ class Core:
             amr=session.amr,
             claims=self.kept_claims(session.claims),
             position=session.position,
+            client_id=session.client_id,
         )
 
     def is_note_due(self, what: str) -> bool:

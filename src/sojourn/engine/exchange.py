@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets as csprng
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -80,11 +82,11 @@ async def move(
             "a JWT has nothing stored behind it that could move; sign in in the other mode"
         )
     incoming = core.browser.after(incoming, checked.outgoing)
-    old = await _proven_by_handle(core, incoming, principal, refresh_token)
+    prove = partial(_proven_by_handle, core, incoming, principal, refresh_token)
     if MODES[mode].is_stored:
-        moved = await _move_record(core, incoming, old, mode)
+        moved = await _move_record(core, incoming, prove, mode)
     else:
-        moved = await _move_to_jwt(core, incoming, old)
+        moved = await _move_to_jwt(core, incoming, await prove())
     signed_in = await grant(core, moved)
     if moved.transport == "cookie":
         outgoing = signed_in.outgoing + core.browser.remove_others(incoming, mode)
@@ -142,8 +144,11 @@ def _in_mode(core: Core, old: Session, mode: Mode) -> Session:
     return with_access_expiry(core, moved)
 
 
-async def _move_record(core: Core, incoming: Incoming, old: Session, mode: Mode) -> Session:
+async def _move_record(
+    core: Core, incoming: Incoming, prove: Callable[[], Awaitable[Session]], mode: Mode
+) -> Session:
     for _ in range(MAX_ATTEMPTS):
+        old = await prove()  # each time: the owner may have made this very handle worthless
         moved = msgspec.structs.replace(
             _in_mode(core, old, mode), version=old.version + 1, revision=old.revision + 1
         )
@@ -156,7 +161,6 @@ async def _move_record(core: Core, incoming: Incoming, old: Session, mode: Mode)
         if written is not None:
             core.picture.note(written.entries)
             return moved
-        old = await read_live(core, old.sid)
     raise Conflict("the session kept changing during the move; try again")
 
 

@@ -40,13 +40,13 @@ async def reauthenticate(
     principal = checked.require()
     if attempt is None:
         attempt = await begin(core, principal.subject)
-        # Asked once the position is taken: what was revoked within the lag gets no new life.
-        incoming = core.browser.after(incoming, checked.outgoing)
-        principal = (await check(core, incoming, need=_ASKING, renew=False)).require()
     elif attempt.subject != principal.subject:
         raise InvalidInput("the attempt was begun for another subject than is signed in")
     elif core.clock() - attempt.at_ms > ATTEMPT_MS:
         raise Superseded("the sign-in took longer than 10 minutes; begin again")
+    # Asked once the position is taken: what was revoked within the lag gets no new life.
+    incoming = core.browser.after(incoming, checked.outgoing)
+    principal = (await check(core, incoming, need=_ASKING, renew=False)).require()
     if attempt.position < principal.position:
         # What was checked then may have been changed since, with everything signed out.
         raise Superseded("the attempt was begun before this sign-in; begin again")
