@@ -69,10 +69,6 @@ class _Counted:
             counted = _counting(getattr(store, name), counter.labels(name, kind).inc)
             setattr(self, name, counted)
 
-    async def get(self, sid: str) -> Any:
-        """Stand in for the instance attribute, so that the store is seen to be asynchronous."""
-        raise NotImplementedError  # pragma: no cover - always shadowed
-
 
 def _counting(
     operation: Callable[..., Awaitable[Any]], count: Callable[[], None]
