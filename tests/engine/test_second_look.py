@@ -77,3 +77,15 @@ async def test_principal_client_id(make, mode):
         signed_in.principal.client_id,
         (await client.check()).principal.client_id,
     ]
+
+
+async def test_superseded_login_leaves_kept_session(make, stored_mode):
+    """A login that comes to nothing ends no session that was to be kept."""
+    bench = make(stored_mode)
+    client = bench.client()
+    attempt = await bench.auth.begin("alice")
+    sid = (await client.login()).principal.sid
+    await bench.auth.revoke_all("alice", keep=sid)
+    assert "" == await client.code(need=ASKING)
+    assert "superseded" == await refusal_of(client.login(attempt=attempt))
+    assert "" == await client.code(need=ASKING)

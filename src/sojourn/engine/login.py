@@ -104,12 +104,14 @@ async def login(
     # cannot be handed out leaves no session behind.
     signed_in = await grant(core, session)
     replaced = await _replaced(core, incoming) if transport == "cookie" else set()
-    # The subject's own earlier session in this browser makes room before sessions are counted.
-    await _end(core, incoming, [one for one in replaced if one[1] == canonical])
+    # Where sessions are counted, the subject's own earlier one in this browser makes room first.
+    is_counted = core.settings.max_sessions is not None
+    making_room = {one for one in replaced if is_counted and one[1] == canonical}
+    await _end(core, incoming, making_room)
     await _store(core, incoming, session)
     outgoing = signed_in.outgoing + await data.carry_over(core, incoming, session, keys=carry)
     if transport == "cookie":
-        await _end(core, incoming, [one for one in replaced if one[1] != canonical])
+        await _end(core, incoming, replaced - making_room)
         outgoing += core.browser.remove_others(incoming, mode)
     return replace(signed_in, outgoing=outgoing)
 
