@@ -23,7 +23,6 @@ from sojourn.errors import (
 from sojourn.messages import Incoming
 from sojourn.model import (
     MAX_SUBJECT_BYTES,
-    AuditRecord,
     Mode,
     Session,
     Subject,
@@ -33,7 +32,7 @@ from sojourn.model import (
 )
 from sojourn.modes import MODES
 from sojourn.plain_json import encode_json
-from sojourn.ports import ATTEMPT_MS, Created
+from sojourn.ports import ATTEMPT_MS
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
@@ -156,23 +155,10 @@ async def _store(core: Core, incoming: Incoming, session: Session) -> None:
         limit=core.settings.max_sessions,
         on_excess=core.settings.on_excess,
         audit=(record,),
-        ended_audit=made_room(core, incoming, session),
+        ended_audit=core.audit(
+            "revoked", incoming=incoming, subject=session.subject, reason="session_limit"
+        ),
     )
-    await note_created(core, incoming, session, created)
-
-
-def made_room(core: Core, incoming: Incoming, session: Session) -> AuditRecord:
-    """Write the line for each session that a new one takes the place of."""
-    return core.audit("revoked", incoming=incoming, subject=session.subject, reason="session_limit")
-
-
-async def note_created(core: Core, incoming: Incoming, session: Session, created: Created) -> None:
-    """Take in what `create` answered; a refusal goes on the trail.
-
-    Raises:
-        Superseded: Everything of the subject was signed out meanwhile.
-        SessionLimit: There are as many sessions as allowed.
-    """
     core.picture.note(created.entries)
     match created.outcome:
         case "superseded":

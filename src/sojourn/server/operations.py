@@ -56,6 +56,12 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.gaps = Gauge(
+            "sojourn_feed_gaps",
+            "How often this process found the feed broken and took a snapshot.",
+            registry=self.registry,
+        )
+
     def counted(self, store: AsyncStore) -> AsyncStore:
         """Present a store whose operations are counted where they are called."""
         return cast("AsyncStore", _Counted(store, self.store_operations))
@@ -120,4 +126,5 @@ class Operations:
         core = self.auth.sojourn.core
         self.metrics.lag_seconds.set(core.picture.lag_ms() / 1000)
         self.metrics.view_entries.set(len(core.picture.view))
+        self.metrics.gaps.set(core.picture.gaps)
         return Response(generate_latest(self.metrics.registry), media_type="text/plain")

@@ -6,8 +6,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 import msgspec
 
@@ -39,8 +38,6 @@ from sojourn.ports import (
     Versioned,
     Written,
 )
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def system_clock() -> int:
