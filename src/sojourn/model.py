@@ -219,14 +219,9 @@ class Kind(StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened, before it has a position.
-
-    `event_id` names the entry that this one appends again after the store lost it; empty for a new
-    event, which its own id and tag name.
-    """
+    """What happened, before it has a position."""
 
     kind: Kind
-    event_id: str = ""
     subject: str | None = None
     sid: str | None = None
     version: int = 0

@@ -11,7 +11,7 @@ records that belong to it: all of it has happened when the call returns, or none
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, cast
 
 import msgspec
@@ -78,10 +78,16 @@ class Deleted(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A stretch of a shard's feed, with the head read in the same step."""
+    """A stretch of a shard's feed, with the head read in the same step.
+
+    `beat` is the id of the shard's newest heartbeat where a replicated engine keeps one, since an
+    isolated primary goes on answering that its head is the newest; None where reading is proof
+    enough.
+    """
 
     entries: tuple[Entry, ...]
     head: Head
+    beat: int | None = None
 
 
 class Versioned(msgspec.Struct, frozen=True):
@@ -101,8 +107,21 @@ class AuditLine(msgspec.Struct, frozen=True):
 class Feed(Protocol):
     """The blocking reader of one follower thread; it owns its connection."""
 
-    def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
-        """Read entries with an id above `after`, oldest first, with the head of the same instant."""
+    def read(self, after: Mapping[int, int], *, limit: int = 1000) -> Mapping[int, Page]:
+        """Read several shards, each after an id of its own, in as few round trips as there are nodes.
+
+        A page has the shard's entries with an id above, oldest first, at most `limit`, with the
+        head of the same instant. Where the engine needs heartbeats, one that is due is written.
+        """
+        ...
+
+    def restore(self, shard: int, events: Sequence[Event]) -> None:
+        """Make true again what the store once acknowledged and has lost (a failover, an old backup).
+
+        Each event is acted on and appended anew: ENDED deletes the session where there is one,
+        CUTOFF ends the subject's sessions, and CHANGED ends the session whose version is below, since
+        what it had become is not known any more; others are appended alone. Idempotent.
+        """
         ...
 
     def wait(self, timeout_seconds: float) -> None:
@@ -152,8 +171,9 @@ class Store(Protocol):
         with `limit` or more of them, `refuse` answers `limit` and changes nothing, and
         `end_oldest` ends as many as needed (by `created_at_ms`, then sid) with reason
         ``session_limit`` and an ENDED entry each, and `ended_audit` on the trail with the sid of
-        each; guests (subject ``""``) go without tombstone and entry, since anybody can make as many
-        as they like. On a refusal nothing is written, the audit records included.
+        each; guests (subject ``""``) are counted by shard and go without tombstone and entry, since
+        anybody can make as many as they like. On a refusal nothing is written, the audit records
+        included.
         """
         ...
 
@@ -220,7 +240,7 @@ class Store(Protocol):
         ...
 
     def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
-        """Read the feed as `Feed.read` does."""
+        """Read a shard's entries with an id above `after`, oldest first, as `Feed.read` does."""
         ...
 
     def feed(self) -> Feed:
@@ -261,7 +281,8 @@ class Store(Protocol):
         """Remove what is dead: expired sessions with their data, old tombstones, cutoffs, entries.
 
         Entries go once their expiry has passed, but the head stays known, and KEY entries stay for
-        ever. Returns how many rows went.
+        ever. Returns how many rows went; what an engine expires by itself it does not count, and may
+        keep for an hour longer.
         """
         ...
 

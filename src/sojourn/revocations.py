@@ -8,11 +8,15 @@ an entry is dropped once nothing it could concern can still be alive.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, assert_never
 
-from sojourn.model import NO_CUTOFF, Cutoff, Entry, Kind
+from sojourn.model import NO_CUTOFF, Cutoff, Entry, Event, Kind
+
+RESTORED = "restored"
+"""The reason of what a store had lost and was told again."""
 
 
 class Verdict(Enum):
@@ -87,6 +91,30 @@ class View:
             # A later entry about the same key has moved its expiry on, and has its own turn.
             if said.get(key, (now_ms + 1, None))[0] <= now_ms:
                 del said[key]
+
+    def missing_from(self, other: View, *, after_ms: int) -> Iterator[Event]:
+        """Give as events what this view knows and another does not, of what expires after an instant.
+
+        What a store acknowledged and lost, where the other was made from its whole feed.
+        """
+        for sid, (expires_at_ms, _) in self.ended.items():
+            if expires_at_ms > after_ms and sid not in other.ended:
+                yield Event(kind=Kind.ENDED, sid=sid, reason=RESTORED)
+        for (sid, subject), (expires_at_ms, _) in self.ended_of.items():
+            if expires_at_ms > after_ms and (sid, subject) not in other.ended_of:
+                yield Event(kind=Kind.ENDED, sid=sid, subject=subject, reason=RESTORED)
+        for subject, (expires_at_ms, cutoff) in self.cutoffs.items():
+            known = other.cutoffs.get(subject, (0, NO_CUTOFF))[1]
+            if expires_at_ms > after_ms and known.cutoff < cutoff.cutoff:
+                yield Event(kind=Kind.CUTOFF, subject=subject, keep=cutoff.keep, reason=RESTORED)
+        for sid, (expires_at_ms, version) in self.changed.items():
+            if expires_at_ms > after_ms and other.changed.get(sid, (0, 0))[1] < version:
+                yield Event(kind=Kind.CHANGED, sid=sid, version=version)
+        for subject, (expires_at_ms, position) in self.outdated.items():
+            if expires_at_ms > after_ms and other.outdated.get(subject, (0, 0))[1] < position:
+                yield Event(kind=Kind.OUTDATED, subject=subject, reason=RESTORED)
+        for kid in self.revoked_keys - other.revoked_keys:
+            yield Event(kind=Kind.KEY, kid=kid, reason=RESTORED)
 
     def __len__(self) -> int:
         """Count what is remembered."""

@@ -256,6 +256,21 @@ CAUGHT_BY = {
     feed.ShortSightedReader: {
         "test_a_reader_reads_what_the_store_reads",
     },
+    feed.GreedyReader: {
+        "test_a_reader_reads_all_shards_at_once",
+        "test_a_reader_reads_what_the_store_reads",
+    },
+    feed.RestoresNothing: {
+        "test_a_reader_restores_a_change",
+        "test_a_reader_restores_a_cutoff",
+        "test_a_reader_restores_an_end",
+        "test_a_reader_restores_what_has_no_record",
+    },
+    feed.RestoresEntriesOnly: {
+        "test_a_reader_restores_a_change",
+        "test_a_reader_restores_a_cutoff",
+        "test_a_reader_restores_an_end",
+    },
     feed.ForgetfulReader: {
         "test_an_append_before_the_wait_is_not_missed",
     },

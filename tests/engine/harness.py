@@ -117,7 +117,7 @@ class HungFeed:
     def __init__(self):
         self._closed = threading.Event()
 
-    def read(self, shard, *, after, limit=1000):
+    def read(self, after, *, limit=1000):
         self._closed.wait(PATIENCE_SECONDS)
         raise StoreError("the store did not answer")
 

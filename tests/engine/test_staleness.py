@@ -168,10 +168,10 @@ class Failing:
             raise self.failures.pop(0)
         return self
 
-    def read(self, shard, *, after, limit=1000):
+    def read(self, after, *, limit=1000):
         if self.failures:
             raise self.failures.pop(0)
-        return self.store.read(shard, after=after, limit=limit)
+        return {n: self.store.read(n, after=id_, limit=limit) for n, id_ in after.items()}
 
     def wait(self, timeout_seconds):
         threading.Event().wait(0.005)
@@ -222,12 +222,12 @@ def test_stopping_ends_a_backlog_under_way():
     heads, is_reading, closed = [], threading.Event(), threading.Event()
 
     class Endless:
-        def read(self, shard, *, after, limit=1000):
+        def read(self, after, *, limit=1000):
             heads.append(Head(len(heads) + 1, 7))
             if len(heads) > 1:  # the first is the snapshot; after it every head is another one
                 is_reading.set()
                 closed.wait(5)
-            return Page((), heads[-1])
+            return {0: Page((), heads[-1])}
 
         def wait(self, timeout_seconds):
             """There is something new at once."""

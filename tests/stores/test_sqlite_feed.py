@@ -61,10 +61,10 @@ def test_other_commits_are_no_news(store, feed):
 
 def test_an_append_before_the_wait_is_not_missed(store, feed):
     """What was appended between a read and the wait ends the wait."""
-    feed.read(0, after=0)
+    feed.read({0: 0})[0]
     entry = ring(store)
     feed.wait(60)
-    assert (entry,) == feed.read(0, after=0).entries
+    assert (entry,) == feed.read({0: 0})[0].entries
     assert waited(feed, 0.02) >= 0.02
 
 
@@ -74,7 +74,7 @@ def test_an_append_of_this_process_wakes(store, feed):
     store_thread.start()
     feed.wait(60)
     store_thread.join()
-    assert 1 == len(feed.read(0, after=0).entries)
+    assert 1 == len(feed.read({0: 0})[0].entries)
 
 
 def test_another_process_is_followed(store, feed, tmp_path):
@@ -88,7 +88,7 @@ def test_another_process_is_followed(store, feed, tmp_path):
         other.stdin.write("append\n")
         other.stdin.flush()
         feed.wait(60)
-        (entry,) = feed.read(0, after=after).entries
+        (entry,) = feed.read({0: after})[0].entries
         assert str(entry.id) == other.stdout.readline().strip()
         after = entry.id
     finish(other)
@@ -103,7 +103,7 @@ def test_closing_ends_the_wait(store, feed):
     assert not thread.is_alive()
     feed.wait(600)
     with pytest.raises(StoreError, match="was ended"):
-        feed.read(0, after=0)
+        feed.read({0: 0})[0]
     feed.close()
     ring(store)
 

@@ -334,7 +334,7 @@ class TestAnotherFile:
         """A follower notices the other file: its wait returns, and the head is not in its chain."""
         written = store.append(0, [Event(kind=Kind.RING)])
         feed = store.feed()
-        assert written.entries == feed.read(0, after=0).entries
+        assert written.entries == feed.read({0: 0})[0].entries
         aside, _ = put_aside(path)
         other = SqliteStore(aside)
         other.open(longest_token_ms=1)
@@ -344,7 +344,7 @@ class TestAnotherFile:
             path.with_name(path.name + end).unlink()
         aside.replace(path)
         feed.wait(60)
-        page = feed.read(0, after=0)
+        page = feed.read({0: 0})[0]
         assert page.head.tag != written.entries[-1].tag
         assert page.entries[0].previous_tag == 0
         feed.close()
@@ -356,7 +356,7 @@ class TestAnotherFile:
         with pytest.raises(StoreError, match="it is gone"):
             feed.wait(60)
         with pytest.raises(StoreError, match="it is gone"):
-            feed.read(0, after=0)
+            feed.read({0: 0})[0]
         feed.close()
 
 

@@ -184,15 +184,15 @@ class TestForks:
 
         def work():
             own = store.feed()
-            assert 0 == own.read(0, after=0).head.id
+            assert 0 == own.read({0: 0})[0].head.id
             store.delete("gone", subject="ada", reason="logout")
             own.wait(60)
-            assert 1 == len(own.read(0, after=0).entries)
+            assert 1 == len(own.read({0: 0})[0].entries)
             own.close()
 
         assert ends_well(fork(work))
         feed.wait(60)
-        assert 1 == len(feed.read(0, after=0).entries)
+        assert 1 == len(feed.read({0: 0})[0].entries)
         feed.close()
 
 

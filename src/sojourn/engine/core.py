@@ -79,6 +79,7 @@ class Core:
             clock=self.clock,
             monotonic_ms=self._monotonic_ms,
             on_keys=self.keys.mark_outdated,
+            shard_of=self.shard_of,
         )
 
     # --- beginning and end ------------------------------------------------------------------------

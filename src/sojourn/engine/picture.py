@@ -4,7 +4,11 @@ The follower is one blocking daemon thread per process in both faces (an asyncio
 its loop). It reads a shard's feed after its cursor and checks that each entry's `previous_tag` is
 the tag before it. Fresh means that the head's id *and* tag equal the cursor's, dated from when the
 question was sent. Anything else is a gap: the near copies are emptied, a snapshot is taken, known
-revocations are kept.
+revocations are kept, and those that the snapshot lacks are given back to the store.
+
+An isolated primary answers for ever that its head is the newest. Where the engine is replicated,
+a read therefore proves nothing but that the newest heartbeat was written after the read before:
+that one's sending dates the picture.
 """
 
 from __future__ import annotations
@@ -12,14 +16,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Generic, TypeVar
 
 from sojourn.errors import StoreError
-from sojourn.model import Entry, Head, Kind, Principal, Session
+from sojourn.handles import shard_of_sid
+from sojourn.model import Entry, Event, Head, Kind, Principal, Session
 from sojourn.ports import Clock, Feed, Page
 from sojourn.revocations import Verdict, View
 
@@ -29,6 +34,7 @@ PAGE_ENTRIES = 1000
 POLL_SECONDS = 0.5
 """How often the head is read where nothing wakes the follower; well below the 5 s bound."""
 RETRY_SECONDS = 0.2
+PURGE_MARGIN_MS = 60_000
 QUIET_MS = 60_000.0
 """While the store stays away, that is said once in so long."""
 NEAR_LIFE_MS = 600_000
@@ -84,6 +90,13 @@ class _Shard:
     """None: a snapshot has to be taken."""
     is_snapshotting: bool = True
     fresh_at: Stamp | None = None
+    proof: int = 0
+    """The newest heartbeat or entry seen."""
+    asked_at: Stamp | None = None
+    """When the latest read was sent that did not contain what comes after `proof`."""
+    snapshot: View | None = None
+    """What the store says after a gap, to find what it has lost."""
+    lost: tuple[Event, ...] = ()
 
 
 class Picture:
@@ -94,6 +107,7 @@ class Picture:
         clock: The wall clock.
         monotonic_ms: The monotonic clock.
         on_keys: Called when the key ring changed or a key was revoked.
+        shard_of: Places a subject.
     """
 
     def __init__(
@@ -103,6 +117,7 @@ class Picture:
         clock: Clock,
         monotonic_ms: Callable[[], float],
         on_keys: Callable[[], None],
+        shard_of: Callable[[str], int] = lambda _: 0,
     ) -> None:
         """Know nothing: lag is infinite."""
         self.view = View()
@@ -113,6 +128,8 @@ class Picture:
         self._clock = clock
         self._monotonic_ms = monotonic_ms
         self._on_keys = on_keys
+        self._shard_of = shard_of
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._lock = threading.Lock()
 
     def stamp(self) -> Stamp:
@@ -125,6 +142,27 @@ class Picture:
         shards = self._shards if shard is None else self._shards[shard : shard + 1]
         return max(inf if s.fresh_at is None else s.fresh_at.age_ms(now) for s in shards)
 
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have a callback called, from any thread, after entries were taken in.
+
+        A wake-up, never truth: read what is there.
+
+        Returns:
+            What to call to have it called no more.
+        """
+        with self._lock:
+            self._listeners = (*self._listeners, callback)
+
+        def remove() -> None:
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not callback)
+
+        return remove
+
+    def _tell(self) -> None:
+        for callback in self._listeners:
+            callback()
+
     # --- taking in --------------------------------------------------------------------------------
 
     def note(self, entries: tuple[Entry, ...]) -> None:
@@ -132,6 +170,8 @@ class Picture:
         with self._lock:
             for entry in entries:
                 self._apply(entry)
+        if entries:
+            self._tell()
 
     def cursor(self, shard: int) -> Head | None:
         """Give the place after which to read; None for a snapshot from the beginning."""
@@ -150,25 +190,45 @@ class Picture:
             Whether the picture now equals the head; False: read on.
         """
         with self._lock:
-            state = self._shards[shard]
-            if state.cursor is not start:
-                return False  # somebody else has read on meanwhile
-            tag = start.tag if start else 0
-            for entry in page.entries:
-                if not state.is_snapshotting and entry.previous_tag != tag:
-                    return self._gap(state)
-                self._apply(entry)
-                tag = entry.tag
-                state.cursor = Head(entry.id, entry.tag)
-            is_whole = len(page.entries) < PAGE_ENTRIES
-            if state.is_snapshotting and is_whole:
-                # A purge may have taken entries out of the chain; the head is of the same instant.
-                state.cursor = page.head
-            if state.cursor != page.head:
-                return self._gap(state) if is_whole else False
-            state.is_snapshotting = False
+            is_whole = self._take(shard, self._shards[shard], start, page, sent)
+        if page.entries:
+            self._tell()
+        return is_whole
+
+    def _take(self, shard: int, state: _Shard, start: Head | None, page: Page, sent: Stamp) -> bool:
+        if state.cursor is not start:
+            return False  # somebody else has read on meanwhile
+        tag = start.tag if start else 0
+        for entry in page.entries:
+            if not state.is_snapshotting and entry.previous_tag != tag:
+                return self._gap(state)
+            self._apply(entry)
+            if state.snapshot is not None:
+                state.snapshot.apply(entry)
+            tag = entry.tag
+            state.cursor = Head(entry.id, entry.tag)
+        is_whole = len(page.entries) < PAGE_ENTRIES
+        if state.is_snapshotting and is_whole:
+            # A purge may have taken entries out of the chain; the head is of the same instant.
+            state.cursor = page.head
+        if state.cursor != page.head:
+            return self._gap(state) if is_whole else False
+        state.is_snapshotting = False
+        self._date(state, page, sent)
+        if state.snapshot is not None:
+            state.lost = self._lost_by(shard, state.snapshot)
+            state.snapshot = None
+        return True
+
+    def _date(self, state: _Shard, page: Page, sent: Stamp) -> None:
+        if page.beat is None:
             state.fresh_at = sent
-            return True
+            return
+        proof = max(page.head.id, page.beat)
+        if proof > state.proof:
+            state.proof, state.fresh_at, state.asked_at = proof, state.asked_at, sent
+        elif state.asked_at is None or sent.monotonic_ms > state.asked_at.monotonic_ms:
+            state.asked_at = sent
 
     def _gap(self, state: _Shard) -> bool:
         log.warning("the revocation feed has a gap or went backwards; taking a snapshot")
@@ -177,8 +237,34 @@ class Picture:
         self.near.entries.clear()
         state.cursor = None
         state.is_snapshotting = True
-        state.fresh_at = None
+        state.fresh_at = state.asked_at = None
+        state.snapshot = View()
         return False
+
+    # --- what the store has lost ------------------------------------------------------------------
+
+    def _lost_by(self, shard: int, snapshot: View) -> tuple[Event, ...]:
+        """Find what was known of a shard and is not in its snapshot after a gap."""
+        # What is about to expire may have been purged by a clock a little ahead of this one.
+        lost = self.view.missing_from(snapshot, after_ms=self._clock() + PURGE_MARGIN_MS)
+        return tuple(event for event in lost if self._is_of(event, shard))
+
+    def _is_of(self, event: Event, shard: int) -> bool:
+        if event.sid is not None:
+            return shard_of_sid(event.sid) == shard
+        return event.subject is None or self._shard_of(event.subject) == shard
+
+    def lost(self) -> dict[int, tuple[Event, ...]]:
+        """Tell by shard what the store once acknowledged and does not know any more."""
+        with self._lock:
+            return {n: state.lost for n, state in enumerate(self._shards) if state.lost}
+
+    def has_restored(self, shard: int, events: tuple[Event, ...]) -> None:
+        """Take note that the store knows again."""
+        with self._lock:
+            state = self._shards[shard]
+            if state.lost is events:
+                state.lost = ()
 
     def _apply(self, entry: Entry) -> None:
         self.view.apply(entry)
@@ -251,8 +337,11 @@ class Follower:
             try:
                 self._feed = self.open_feed()
                 while not self._stopping.is_set():
-                    for shard in range(self.shards):
-                        self._read_to_head(self._feed, shard)
+                    self._read_to_heads(self._feed)
+                    for shard, events in self.picture.lost().items():
+                        log.warning("the store has lost %d revocations; restoring", len(events))
+                        self._feed.restore(shard, events)
+                        self.picture.has_restored(shard, events)
                     self.picture.forget()
                     self._feed.wait(POLL_SECONDS)
             except StoreError as error:
@@ -267,13 +356,18 @@ class Follower:
                     self._feed = None
             self._stopping.wait(RETRY_SECONDS)
 
-    def _read_to_head(self, feed: Feed, shard: int) -> None:
-        while not self._stopping.is_set():
-            start = self.picture.cursor(shard)
+    def _read_to_heads(self, feed: Feed) -> None:
+        behind: Sequence[int] = range(self.shards)
+        while behind and not self._stopping.is_set():
+            starts = {shard: self.picture.cursor(shard) for shard in behind}
             sent = self.picture.stamp()
-            page = feed.read(shard, after=start.id if start else 0, limit=PAGE_ENTRIES)
-            if self.picture.take(shard, start=start, page=page, sent=sent):
-                return
+            after = {shard: start.id if start else 0 for shard, start in starts.items()}
+            pages = feed.read(after, limit=PAGE_ENTRIES)
+            behind = [
+                shard
+                for shard, page in pages.items()
+                if not self.picture.take(shard, start=starts[shard], page=page, sent=sent)
+            ]
 
 
 def monotonic_ms() -> float:

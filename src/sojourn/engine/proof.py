@@ -16,6 +16,7 @@ from sojourn.errors import (
     Revoked,
 )
 from sojourn.model import Chain, Purpose, Session, Tombstone
+from sojourn.ports import Found
 from sojourn.revocations import Verdict
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ WHY_ENDED: dict[str, str] = {
     "account_disabled": "the account was disabled",
     "account_removed": "the account was removed",
     "administrator": "an administrator ended it",
+    "restored": "it was ended earlier, and the store had lost that",
 }
 
 
@@ -64,7 +66,7 @@ async def read_proof(core: Core, text: str, purpose: Purpose) -> Proven:
         raise InvalidToken("this is not a handle of this server", reason="malformed_handle")
     if core.shard_of_sid(handle.sid) is None:
         raise InvalidToken("this is not a handle of this server", reason="unknown_shard")
-    found = await core.store.get(handle.sid)
+    found = await _get_current(core, handle.sid)
     record = found.record
     if record is None:
         raise InvalidToken("no session is known by this handle", reason="unknown_session")
@@ -74,10 +76,22 @@ async def read_proof(core: Core, text: str, purpose: Purpose) -> Proven:
         raise why_ended(record.reason)
     if not policy.is_alive(record, now_ms=core.clock()):
         raise Expired("the session reached the end of its life; sign in again")
+    if core.picture.judge_session(record) is not Verdict.GOOD:
+        # A failed-over store can have lost an end, or a change of roles, that was acknowledged.
+        raise Revoked("this sign-in was ended; sign in again")
     chain = record.chains.get(purpose)
     if chain is None:
         raise InvalidToken("the session moved to another mode", reason="moved")
     return Proven(record, chain, handle.generation, found.now_ms)
+
+
+async def _get_current(core: Core, sid: str) -> Found:
+    """Read a record; once more where a change was announced while the reply was under way."""
+    found = await core.store.get(sid)
+    record = found.record
+    if isinstance(record, Session) and core.picture.judge_session(record) is Verdict.REFRESH:
+        return await core.store.get(sid)
+    return found
 
 
 async def read_live(core: Core, sid: str) -> Session:

@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -38,6 +38,7 @@ from sojourn.ports import (
     Versioned,
     Written,
 )
+from sojourn.stores.restoring import restore
 
 
 def system_clock() -> int:
@@ -352,11 +353,17 @@ class MemoryFeed:
         self._seen = store._head  # noqa: SLF001 - the two are one module
         self._closed = False
 
-    def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
+    def read(self, after: Mapping[int, int], *, limit: int = 1000) -> Mapping[int, Page]:
         """See `Feed.read`."""
-        page = self._store.read(shard, after=after, limit=limit)
-        self._seen = page.head
-        return page
+        pages = {
+            shard: self._store.read(shard, after=id_, limit=limit) for shard, id_ in after.items()
+        }
+        self._seen = pages[0].head
+        return pages
+
+    def restore(self, shard: int, events: Sequence[Event]) -> None:
+        """See `Feed.restore`."""
+        restore(self._store, shard, events)
 
     def wait(self, timeout_seconds: float) -> None:
         """See `Feed.wait`."""

@@ -52,6 +52,13 @@ class SqliteStore:
         self.database = Database(path, durable=durable)
         self._clock = clock
 
+    @classmethod
+    def on(cls, database: Database, *, clock: Clock) -> SqliteStore:
+        """Make one on a database that somebody else opens and closes."""
+        store = cls.__new__(cls)
+        store.database, store._clock = database, clock
+        return store
+
     def open(self, *, longest_token_ms: int) -> StoreInfo:
         """See `Store.open`."""
         self.database.open()
@@ -63,7 +70,7 @@ class SqliteStore:
 
     def feed(self) -> SqliteFeed:
         """See `Store.feed`."""
-        return SqliteFeed(self.database.file)
+        return SqliteFeed(self.database.file, self)
 
     def purge(self) -> int:
         """See `Store.purge`; other writes come in between."""
@@ -221,7 +228,7 @@ class AsyncSqliteStore:
 
     def feed(self) -> SqliteFeed:
         """See `Store.feed`."""
-        return SqliteFeed(self.database.file)
+        return SqliteFeed(self.database.file, SqliteStore.on(self.database, clock=self._clock))
 
     async def purge(self) -> int:
         """See `Store.purge`; other writes come in between."""

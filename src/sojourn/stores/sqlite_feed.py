@@ -12,12 +12,16 @@ import time
 from typing import TYPE_CHECKING
 
 from sojourn.errors import StoreError
-from sojourn.ports import Page
+from sojourn.ports import Page, Store
 from sojourn.stores import sql_feed
+from sojourn.stores.restoring import restore
+from sojourn.stores.sql import SHARD
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping, Sequence
 
+    from sojourn.model import Event
     from sojourn.stores.sqlite_file import SqliteFile
 
 POLL_SECONDS = 0.01
@@ -29,11 +33,13 @@ class SqliteFeed:
 
     Args:
         file: The file to follow.
+        store: A blocking store on it.
     """
 
-    def __init__(self, file: SqliteFile) -> None:
+    def __init__(self, file: SqliteFile, store: Store) -> None:
         """Start at what is there now."""
         self._file = file
+        self._store = store
         self._slot = file.new_slot()
         self._woken = threading.Event()
         self._closed = threading.Event()
@@ -43,13 +49,20 @@ class SqliteFeed:
             self._head = sql_feed.head(connection, 0)
         file.followers.add(self._woken)
 
-    def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
+    def read(self, after: Mapping[int, int], *, limit: int = 1000) -> Mapping[int, Page]:
         """See `Feed.read`."""
         with self._slot as connection:
             self._seen = connection, _data_version(connection)
-            page = sql_feed.read(connection, shard, after=after, limit=limit)
-            self._head = page.head
-            return page
+            pages = {
+                shard: sql_feed.read(connection, shard, after=id_, limit=limit)
+                for shard, id_ in after.items()
+            }
+            self._head = pages[SHARD].head
+            return pages
+
+    def restore(self, shard: int, events: Sequence[Event]) -> None:
+        """See `Feed.restore`."""
+        restore(self._store, shard, events)
 
     def wait(self, timeout_seconds: float) -> None:
         """See `Feed.wait`."""

@@ -69,6 +69,18 @@ class Suite:
         del clock
         return store
 
+    lingers_seconds: float = 0
+    """How long an engine that expires records by itself keeps them after their end; it counts none.
+
+    Such an engine has a clock of its own beside the test's: define `age`, too.
+    """
+
+    def age(self, store: AnyStore, seconds: float) -> Awaitable[None] | None:
+        """Have the engine's own expiry come so much nearer; may be ``async def``.
+
+        Called when the test's clock moves on. Override it where the engine expires by itself.
+        """
+
     async def keep(self, check: Callable[[Any, Bench], Coroutine[Any, Any, None]]) -> None:
         """Try one promise on a store of its own."""
         bench = Bench(self)
@@ -117,6 +129,25 @@ class Bench:
         """Close whatever was opened, the latest first."""
         for store in reversed(self._opened):
             await store.close()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Move the clock, and with it the engine's own expiry; the clock may be set back."""
+        self.clock.advance(seconds=seconds)
+        if seconds > 0:
+            await _settled(self._suite.age(self._made, seconds))
+
+    async def bury(self) -> int | None:
+        """Purge, and let what lingers go.
+
+        Returns:
+            How many rows went; None where the engine does not count.
+        """
+        count = await self.store.purge()
+        lingers_seconds = self._suite.lingers_seconds
+        if not lingers_seconds:
+            return count
+        await _settled(self._suite.age(self._made, lingers_seconds))
+        return None
 
     async def another(
         self, *, longest_token_ms: int = LONGEST_TOKEN_MS

@@ -28,7 +28,7 @@ class CreatePromises(Suite):
     async def test_a_created_session_is_read_back(self, bench: Bench) -> None:
         """What create stored, get returns, dated by the store's clock: it alone ages rotations."""
         session = await bench.signed_in()
-        bench.clock.advance(seconds=3)
+        await bench.pass_time(3)
         found = await bench.store.get(session.sid)
         equal(session, found.record, "the session read back")
         equal(bench.clock(), found.now_ms, "the store's clock that comes with get")
@@ -156,9 +156,9 @@ class CreatePromises(Suite):
     async def test_the_oldest_session_makes_room(self, bench: Bench) -> None:
         """`end_oldest` ends the oldest with a tombstone and an ENDED entry, in the step of create."""
         oldest, other = await bench.signed_in(), bench.draft()
-        bench.clock.advance(seconds=1)
+        await bench.pass_time(1)
         other = await bench.signed_in(created_at_ms=bench.clock())
-        bench.clock.advance(seconds=1)
+        await bench.pass_time(1)
         newest = bench.draft()
         created = await bench.store.create(
             newest,
@@ -203,7 +203,7 @@ class CreatePromises(Suite):
         now_ms = bench.clock()
         await bench.signed_in(expires_at_ms=now_ms + 1000, idle_ms=None)
         await bench.signed_in(idle_ms=1000)
-        bench.clock.advance(seconds=1)
+        await bench.pass_time(1)
         created = await bench.store.create(bench.draft(), limit=1, on_excess="refuse")
         equal(("created", (), ()), _answer(created), "a login beside two expired sessions")
 

@@ -14,7 +14,7 @@ class DeletePromises(Suite):
     async def test_a_deleted_session_leaves_a_tombstone(self, bench: Bench) -> None:
         """Ending leaves seed, chains and reason, so that the holder is told why (MAC first)."""
         session = await bench.signed_in()
-        bench.clock.advance(seconds=5)
+        await bench.pass_time(5)
         deleted = await bench.store.delete(session.sid, subject="ada", reason="theft")
         equal((session.sid,), deleted.ended, "the sids ended")
         expected = _tombstone(session, "theft", bench.clock())
@@ -86,7 +86,7 @@ class DeletePromises(Suite):
         session = await bench.signed_in()
         await bench.store.delete(session.sid, subject="ada", reason="theft")
         tombstone = await bench.record(session.sid)
-        bench.clock.advance(seconds=1)
+        await bench.pass_time(1)
         again = await bench.store.delete(session.sid, subject="ada", reason="logout")
         equal(((), 1), (again.ended, len(again.entries)), "what the retry ended and appended")
         equal(tombstone, await bench.record(session.sid), "the tombstone")
@@ -95,7 +95,7 @@ class DeletePromises(Suite):
     async def test_an_expired_session_was_not_alive(self, bench: Bench) -> None:
         """`ended` names sids that were alive; where a session had expired nothing was left to end."""
         one, other = [await bench.signed_in(idle_ms=1000) for _ in range(2)]
-        bench.clock.advance(seconds=1)
+        await bench.pass_time(1)
         deleted = await bench.store.delete(one.sid, subject="ada", reason="logout")
         equal(((), 1), (deleted.ended, len(deleted.entries)), "the answer to delete")
         equal(None, deleted.entries[0].event.subject, "whom the entry binds: it existed")
@@ -111,10 +111,10 @@ class DeletePromises(Suite):
         session = await bench.signed_in()
         await bench.store.delete(session.sid, subject="ada", reason="theft")
         tombstone = await bench.record(session.sid)
-        bench.clock.advance(seconds=TOMBSTONE_MS / 1000 - 1)
+        await bench.pass_time(TOMBSTONE_MS / 1000 - 1)
         await bench.store.purge()
         equal(tombstone, await bench.record(session.sid), "the tombstone in its last second")
-        bench.clock.advance(seconds=2)
+        await bench.pass_time(2)
         await bench.store.purge()
         equal(None, await bench.record(session.sid), "the tombstone after 30 days")
 
@@ -127,7 +127,7 @@ class DeleteSubjectPromises(Suite):
         """Revoke-all ends each session with a tombstone, and nobody else's."""
         sessions = [await bench.signed_in() for _ in range(3)]
         other = await bench.signed_in("grace")
-        bench.clock.advance(seconds=5)
+        await bench.pass_time(5)
         deleted = await bench.store.delete_subject("ada", keep=None, reason="password")
         equal(_sids(sessions), set(deleted.ended), "the sids ended")
         for session in sessions:
@@ -209,7 +209,7 @@ class DeleteSubjectPromises(Suite):
         before = (await bench.append())[0].id
         deleted = await bench.store.delete_subject("ada", keep=None, reason="test")
         left_ms = deleted.entries[0].expires_at_ms - bench.clock()
-        bench.clock.advance(seconds=left_ms / 1000 - 1)
+        await bench.pass_time(left_ms / 1000 - 1)
         await bench.store.purge()
         late = bench.draft(position=before)
         created = await bench.store.create(late, limit=None, on_excess="refuse")

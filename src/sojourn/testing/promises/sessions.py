@@ -19,7 +19,7 @@ class GetPromises(Suite):
     async def test_an_expired_session_is_returned(self, bench: Bench) -> None:
         """Get returns expired sessions: that it is over is the engine's to say, with the reason."""
         session = await bench.signed_in(idle_ms=1000)
-        bench.clock.advance(seconds=3600)
+        await bench.pass_time(3600)
         equal(session, await bench.record(session.sid), "an expired session")
 
     @promise
@@ -39,9 +39,9 @@ class GetPromises(Suite):
         await bench.signed_in(expires_at_ms=now_ms + 1000)
         await bench.signed_in(idle_ms=1000)
         forever = await bench.signed_in(idle_ms=None, expires_at_ms=now_ms + 9000)
-        bench.clock.advance(seconds=0.999)
+        await bench.pass_time(0.999)
         equal(3, len(await bench.store.list("ada")), "sessions a millisecond before the end")
-        bench.clock.advance(seconds=0.001)
+        await bench.pass_time(0.001)
         equal([forever], list(await bench.store.list("ada")), "sessions at the end")
 
 
@@ -52,7 +52,7 @@ class ReplacePromises(Suite):
     async def test_the_current_revision_is_replaced(self, bench: Bench) -> None:
         """A replace at the stored revision writes the whole record, and without an event no entry."""
         session = await bench.signed_in()
-        bench.clock.advance(seconds=2)
+        await bench.pass_time(2)
         rotated = rewritten(
             session,
             chains={Purpose.REFRESH: Chain(2, "0badcafe", bench.clock(), 99)},
@@ -129,8 +129,8 @@ class ReplacePromises(Suite):
     async def test_a_replace_never_resurrects_the_purged(self, bench: Bench) -> None:
         """A session that expired and was purged is gone; a late touch does not bring it back."""
         session = await bench.signed_in(idle_ms=1000)
-        bench.clock.advance(seconds=2)
-        await bench.store.purge()
+        await bench.pass_time(2)
+        await bench.bury()
         await self._replaces_nothing(bench, session)
         equal(None, await bench.record(session.sid), "the purged session")
 
@@ -157,10 +157,10 @@ class ReplacePromises(Suite):
     async def test_a_touch_moves_the_end_of_life(self, bench: Bench) -> None:
         """A session lives on from its last touch: for the list, for the limit and for purge."""
         session = await bench.signed_in(idle_ms=2000)
-        bench.clock.advance(seconds=1.5)
+        await bench.pass_time(1.5)
         touched = rewritten(session, seen_at_ms=bench.clock())
         await bench.store.replace(touched, expected_revision=1)
-        bench.clock.advance(seconds=1.5)
+        await bench.pass_time(1.5)
         await bench.store.purge()
         equal([touched], list(await bench.store.list("ada")), "the touched session")
         created = await bench.store.create(bench.draft(), limit=1, on_excess="refuse")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -239,10 +240,13 @@ class ShortSightedReader(MemoryStore):
         """Open a reader that makes its own head."""
 
         class ShortSighted(MemoryFeed):
-            def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
-                page = super().read(shard, after=after, limit=limit)
-                last = page.entries[-1] if page.entries else page.head
-                return Page(page.entries, Head(last.id, last.tag))
+            def read(self, after: Mapping[int, int], *, limit: int = 1000) -> Mapping[int, Page]:
+                pages = super().read(after, limit=limit)
+                lasts = {n: p.entries[-1] if p.entries else p.head for n, p in pages.items()}
+                return {
+                    n: Page(page.entries, Head(lasts[n].id, lasts[n].tag))
+                    for n, page in pages.items()
+                }
 
         return ShortSighted(self)
 
@@ -272,3 +276,42 @@ class StubbornReader(MemoryStore):
                 pass
 
         return Stubborn(self)
+
+
+class GreedyReader(MemoryStore):
+    """Has a reader that reads every shard from its beginning."""
+
+    def feed(self) -> MemoryFeed:
+        """Open a reader that ignores where to begin."""
+
+        class Greedy(MemoryFeed):
+            def read(self, after: Mapping[int, int], *, limit: int = 1000) -> Mapping[int, Page]:
+                return super().read(dict.fromkeys(after, 0), limit=limit)
+
+        return Greedy(self)
+
+
+class RestoresNothing(MemoryStore):
+    """Has a reader that only says that it restored."""
+
+    def feed(self) -> MemoryFeed:
+        """Open a reader that shrugs."""
+
+        class Shrugging(MemoryFeed):
+            def restore(self, shard: int, events: Sequence[Event]) -> None:
+                pass
+
+        return Shrugging(self)
+
+
+class RestoresEntriesOnly(MemoryStore):
+    """Has a reader that appends what was lost, and leaves the records as they are."""
+
+    def feed(self) -> MemoryFeed:
+        """Open a reader that knows of no records."""
+
+        class Appending(MemoryFeed):
+            def restore(self, shard: int, events: Sequence[Event]) -> None:
+                self._store.append(shard, events)
+
+        return Appending(self)
