@@ -164,7 +164,7 @@ def library_settings() -> str:
 
 
 _SERVER_NAMES = {"is_open": "open_registration"}
-_SERVER_DEFAULTS = {"host", "port", "data"}
+_SERVER_DEFAULTS = {"host", "port", "data", "workers"}
 
 
 def server_settings() -> str:

@@ -40,6 +40,7 @@ def test_there_are_exactly_the_known_commands() -> None:
         "jwt verify",
         "keys list",
         "keys rotate",
+        "migrate",
         "serve",
         "sessions list",
         "sessions revoke",

@@ -9,10 +9,11 @@ from sojourn.errors import InvalidCredentials, InvalidInput, StoreError, Superse
 from sojourn.messages import Incoming
 from sojourn.server import throttle
 from sojourn.server.accounts import MIGRATIONS, NAMESPACE, AccountExists, Accounts
+from sojourn.server.database import database_of
 from sojourn.server.hashing import Busy, Hasher
 from sojourn.server.service import Service
 from sojourn.server.throttle import RateLimited, Throttle, network_of
-from sojourn.stores.sqlite import AsyncSqliteStore, apply_migrations
+from sojourn.stores.sqlite import AsyncSqliteStore
 from sojourn.testing.clock import ManualClock
 
 HOME, AWAY = "192.0.2.1", "198.51.100.7"
@@ -30,7 +31,9 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def parts(tmp_path, clock):
     """A service on a SQLite file with a clock to advance."""
-    store = AsyncSqliteStore(str(tmp_path / "accounts.db"), clock=clock, durable=False)
+    path = tmp_path / "accounts.db"
+    store = AsyncSqliteStore(str(path), clock=clock, durable=False)
+    database = database_of(f"sqlite:///{path}", beside=store)
     sojourn = AsyncSojourn(
         store,
         mode="hybrid",
@@ -40,13 +43,12 @@ async def parts(tmp_path, clock):
         clock=clock,
     )
     async with sojourn:
-        await store.database.write_async(
-            lambda db: apply_migrations(db, namespace=NAMESPACE, migrations=MIGRATIONS)
-        )
+        await database.open(namespace=NAMESPACE, migrations=MIGRATIONS)
         hasher = Hasher()
-        accounts = Accounts(store.database, clock=clock)
-        yield Service(sojourn, accounts, hasher, Throttle(store.database, clock=clock))
+        accounts = Accounts(database, clock=clock)
+        yield Service(sojourn, accounts, hasher, Throttle(database, clock=clock))
         hasher.close()
+        await database.close()
 
 
 async def wrong(service: Service, email: str, address: str, times: int = 1) -> None:
@@ -196,7 +198,7 @@ async def test_roles_that_no_sign_in_could_carry(parts):
     for roles in (tuple(f"role{n}" for n in range(101)), tuple(f"{n:0>100}" for n in range(15))):
         with pytest.raises(InvalidInput):
             await parts.set_roles(account, roles, by="staff")
-    assert ("editor",) == parts.accounts.by_subject(account.subject).roles
+    assert ("editor",) == (await parts.accounts.by_subject(account.subject)).roles
     assert await parts.login(from_address(HOME), "ann@example.com", PASSWORD)
 
 
@@ -237,7 +239,7 @@ async def test_a_hash_of_weaker_parameters_is_renewed_at_sign_in(parts):
     weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     account = await parts.accounts.add("ann@example.com", weak)
     await parts.login(from_address(HOME), "ann@example.com", PASSWORD)
-    renewed = parts.accounts.by_subject(account.subject)
+    renewed = await parts.accounts.by_subject(account.subject)
     assert "m=19456,t=2,p=1" in renewed.password_hash
     assert await parts.login(from_address(HOME), "ann@example.com", PASSWORD)
 

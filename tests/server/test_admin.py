@@ -21,7 +21,7 @@ def make_admin(server, person: Person) -> None:
         beside = Server(load_config(environ=environ))
         await beside.open()
         try:
-            account = beside.accounts.find(person.email)
+            account = await beside.accounts.find(person.email)
             await beside.service.set_roles(account, ("admin",), by="test")
         finally:
             await beside.close()

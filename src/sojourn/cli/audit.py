@@ -51,7 +51,7 @@ def tail(
     async def act(server: Server) -> None:
         from sojourn.cli.trail import Trail
 
-        trail = Trail(server.sojourn.core.store, subject=_subject(server, subject), sid=sid)
+        trail = Trail(server.sojourn.core.store, subject=await _subject(server, subject), sid=sid)
         lines = await trail.last(count)
         if not follow:
             rows = [_row(line) for line in lines]
@@ -68,11 +68,11 @@ def tail(
     with_server(place, act)
 
 
-def _subject(server: Server, text: str | None) -> str | None:
+async def _subject(server: Server, text: str | None) -> str | None:
     """Take an address for its account's subject; what is no account may still be on the trail."""
     if text is None:
         return None
-    account = server.accounts.by_email(text.strip().casefold())
+    account = await server.accounts.by_email(text.strip().casefold())
     return account.subject if account else text
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sojourn.server.config import ServerConfig
 
 PREFIX = "SOJOURN_"
-OWN = ("host", "port", "data", "store", "open_registration")
+OWN = ("host", "port", "data", "workers", "store", "database", "open_registration")
 OTHER = ("CONFIG", "SECRET", "SECRET_FILE")
 
 
@@ -102,13 +102,16 @@ def _secret_source(environ: dict[str, str], from_file: dict[str, Any]) -> str | 
 
 
 def _values(config: ServerConfig) -> dict[str, Any]:
+    from sojourn.server.config import shown_url
     from sojourn.settings import Options
 
     own = {
         "host": config.host,
         "port": config.port,
         "data": str(config.data),
-        "store": config.store,
+        "workers": config.workers,
+        "store": shown_url(config.store),
+        "database": shown_url(config.database),
         "open_registration": config.is_open,
     }
     return own | {name: getattr(config.settings, name) for name in Options.__annotations__}

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from sojourn.errors import ConfigurationError, SecurityWarning, UnsupportedInMode
 
@@ -135,11 +134,12 @@ def check_store(config: ServerConfig) -> None:
 
 
 def database_file(config: ServerConfig) -> Path | None:
-    """Find the file of the store; None where it is not a file."""
-    parts = urlsplit(config.store)
-    if parts.scheme != "sqlite":
+    """Find the file of the accounts; None where they are not in a file."""
+    from sojourn.stores import scheme_of, sqlite_path
+
+    if scheme_of(config.database) != "sqlite":
         return None
-    return Path(unquote(parts.path).removeprefix("/"))
+    return Path(sqlite_path(config.database))
 
 
 def operator() -> str:

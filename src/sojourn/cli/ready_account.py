@@ -41,7 +41,7 @@ async def ensure_ready_account(server: Server) -> ReadyAccount:
     from sojourn.server.accounts import AccountExists
 
     file = server.config.data / FILE_NAME
-    account = server.accounts.by_email(EMAIL)
+    account = await server.accounts.by_email(EMAIL)
     if account is None:
         # Kept before it is used: should this process die in between, the next one goes on.
         password = read_or_make(file, generated_password())

@@ -14,6 +14,7 @@ from sojourn.cli.commands import WithExamples
 
 COMMANDS = {
     "serve": "sojourn.cli.serve:serve",
+    "migrate": "sojourn.cli.migrate:migrate",
     "config": "sojourn.cli.config:config",
     "users": "sojourn.cli.users:users",
     "sessions": "sojourn.cli.sessions:sessions",

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     "sojourn serve --port 9000 --data ./data",
     "SOJOURN_SECRET_FILE=/run/secrets/sojourn sojourn serve --url https://auth.example.com",
     "sojourn serve --config sojourn.toml --mode session",
+    "SOJOURN_STORE=postgresql://sojourn@db/sojourn sojourn serve --workers 4",
 )
 @configured
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65_535), help="0: any free one.  [default: 8000]")
 @click.option("--url", help="Where browsers reach the server.  [default: by host and port]")
+@click.option("--workers", type=click.IntRange(1, 256), help="How many processes.  [default: 1]")
 @click.option("--mode", type=click.Choice(["session", "jwt", "hybrid"]), help="[default: hybrid]")
 def serve(
     output: Output,
@@ -39,6 +41,7 @@ def serve(
     host: str | None,
     port: int | None,
     url: str | None,
+    workers: int | None,
     mode: str | None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; requests in flight finish.
@@ -48,7 +51,7 @@ def serve(
     """
     from sojourn.server.serve import find_port, serve as run_server
 
-    asked = place.but(host=host, port=port, url=url, mode=mode)
+    asked = place.but(host=host, port=port, url=url, workers=workers, mode=mode)
     config, _ = asked.load()
     free = find_port(config.host, config.port)
     config, weak = asked.but(port=free).load()
@@ -96,6 +99,7 @@ def _announce(output: Output, config: ServerConfig, account: ReadyAccount | None
         "port": config.port,
         "mode": settings.mode,
         "data": str(config.data),
+        "workers": config.workers,
         "is_development": settings.is_development,
         "account": account and _shown(account),
     }

@@ -30,7 +30,7 @@ def list_sessions(output: Output, *, place: Place, who: str) -> None:
     """List the live sessions of an account, oldest first; tokens of mode jwt are not stored."""
 
     async def act(server: Server) -> tuple[str, list[SessionInfo]]:
-        subject, _ = _whose(server, who)
+        subject, _ = await _whose(server, who)
         return subject, await server.sojourn.sessions(subject)
 
     subject, infos = with_server(place, act)
@@ -108,7 +108,7 @@ async def _mode_of(server: Server, sid: str) -> str | None:
 
 def _revoke_all(output: Output, place: Place, who: str, keep: str | None) -> None:
     async def act(server: Server) -> tuple[str, str, int]:
-        subject, shown = _whose(server, who)
+        subject, shown = await _whose(server, who)
         ended = await server.sojourn.revoke_all(subject, keep=keep, by=operator())
         return subject, shown, ended
 
@@ -118,12 +118,12 @@ def _revoke_all(output: Output, place: Place, who: str, keep: str | None) -> Non
     output.say(f"{shown}: {ended} stored session(s) ended, and all tokens from before")
 
 
-def _whose(server: Server, who: str) -> tuple[str, str]:
+async def _whose(server: Server, who: str) -> tuple[str, str]:
     """Find an account's subject and address; in an application's own database, take the subject."""
     try:
-        account = server.accounts.find(who)
+        account = await server.accounts.find(who)
     except NotFound:
-        if server.accounts.page(limit=1):
+        if await server.accounts.page(limit=1):
             raise
         return who, who
     return account.subject, account.email

@@ -79,7 +79,7 @@ def list_users(output: Output, *, place: Place) -> None:
 
     async def act(server: Server) -> list[Account]:
         accounts: list[Account] = []
-        while page := server.accounts.page(
+        while page := await server.accounts.page(
             after=accounts[-1].email if accounts else "", limit=PAGE
         ):
             accounts += page
@@ -121,9 +121,9 @@ def enable(output: Output, *, place: Place, who: str) -> None:
 
 def _switch(output: Output, place: Place, who: str, *, is_disabled: bool) -> None:
     async def act(server: Server) -> Account:
-        account = server.accounts.find(who)
+        account = await server.accounts.find(who)
         await server.service.set_disabled(account, is_disabled=is_disabled, by=operator())
-        return server.accounts.find(account.subject)
+        return await server.accounts.find(account.subject)
 
     account = with_server(place, act)
     done = "is disabled and signed out everywhere" if is_disabled else "can sign in again"
@@ -145,9 +145,9 @@ def roles(output: Output, *, place: Place, who: str, roles: str) -> None:
     named = parse_roles(roles)
 
     async def act(server: Server) -> Account:
-        account = server.accounts.find(who)
+        account = await server.accounts.find(who)
         await server.service.set_roles(account, named, by=operator())
-        return server.accounts.find(account.subject)
+        return await server.accounts.find(account.subject)
 
     account = with_server(place, act)
     _changed(output, account, f"{account.email} now has: {', '.join(named) or 'no role'}")
@@ -170,9 +170,9 @@ def reset_password(
     password = chosen_password(file=password_file, generate=generate)
 
     async def act(server: Server) -> Account:
-        account = server.accounts.find(who)
+        account = await server.accounts.find(who)
         await server.service.reset_password(account, password, by=operator())
-        return server.accounts.find(account.subject)
+        return await server.accounts.find(account.subject)
 
     account = with_server(place, act)
     facts = {"subject": account.subject, "email": account.email}
@@ -189,7 +189,7 @@ def remove(output: Output, *, place: Place, who: str) -> None:
     """Remove an account and end everything of it; its lines on the audit trail stay."""
 
     async def act(server: Server) -> Account:
-        account = server.accounts.find(who)
+        account = await server.accounts.find(who)
         await server.service.remove(account, by=operator())
         return account
 

@@ -58,7 +58,7 @@ def list_verifiers(output: Output, *, place: Place) -> None:
     """List the services that may follow the feed, by name."""
 
     async def act(server: Server) -> tuple[VerifierInfo, ...]:
-        return server.verifiers.list()
+        return await server.verifiers.list()
 
     infos = with_server(place, act)
     shown = [{"name": info.name, "created_at": info.created_at_ms // 1000} for info in infos]

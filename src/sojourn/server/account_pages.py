@@ -64,7 +64,7 @@ class AccountPages:
         return page(
             request,
             "home",
-            email=self._email_of(principal),
+            email=await self._email_of(principal),
             mode=MODES[principal.mode],
             since=instant(principal.auth_time, now=self._now()),
             recognised_by=recognised_by(principal),
@@ -123,7 +123,7 @@ class AccountPages:
     async def show_password(self, request: Request) -> Response:
         """Show the form."""
         principal = await self._auth.current(request)
-        return self._password_page(request, principal)
+        return await self._password_page(request, principal)
 
     async def change_password(self, request: Request) -> Response:
         """Change the password; other sessions end, this one goes on."""
@@ -136,7 +136,7 @@ class AccountPages:
                 incoming_of(request), principal, form["current"], form["new"]
             )
         except SojournError as error:
-            return self._password_page(
+            return await self._password_page(
                 request,
                 principal,
                 error=error,
@@ -145,21 +145,21 @@ class AccountPages:
         self._auth.hand_out(request, renewed)
         return see_other("/", done="password-changed")
 
-    def _password_page(
+    async def _password_page(
         self, request: Request, principal: Principal[Any], **values: Any
     ) -> Response:
         return page(
             request,
             "password",
-            email=self._email_of(principal),
+            email=await self._email_of(principal),
             min_characters=MIN_CHARACTERS,
             **values,
         )
 
     # --- the parts --------------------------------------------------------------------------------
 
-    def _email_of(self, principal: Principal[Any]) -> str:
-        account = self._service.accounts.by_subject(principal.subject)
+    async def _email_of(self, principal: Principal[Any]) -> str:
+        account = await self._service.accounts.by_subject(principal.subject)
         return account.email if account else principal.subject
 
     def _now(self) -> int:

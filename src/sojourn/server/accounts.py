@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from sojourn.errors import InvalidInput, NotFound, SojournError
 
 if TYPE_CHECKING:
     from sojourn.ports import Clock
-    from sojourn.stores.sqlite import Database
+    from sojourn.server.database import Connection, Database
 
 NAMESPACE = "accounts"
 MIGRATIONS = (
@@ -43,6 +42,15 @@ MIGRATIONS = (
         token_hash BLOB NOT NULL UNIQUE,
         created_at_ms INTEGER NOT NULL
     ) STRICT;
+    """,
+    # The database may be an application's own.
+    """
+    ALTER TABLE accounts RENAME TO sojourn_accounts;
+    ALTER TABLE throttle RENAME TO sojourn_throttle;
+    ALTER TABLE familiar RENAME TO sojourn_familiar;
+    ALTER TABLE verifiers RENAME TO sojourn_verifiers;
+    DROP INDEX throttle_since;
+    CREATE INDEX sojourn_throttle_since ON sojourn_throttle (since_ms);
     """,
 )
 _COLUMNS = "subject, email, password_hash, roles, is_disabled, version, created_at_ms"
@@ -86,10 +94,10 @@ def _account(row: tuple[str, str, str, str, int, int, int] | None) -> Account | 
 
 
 class Accounts:
-    """The accounts in a SQLite database, beside the sessions.
+    """The accounts in the server's database.
 
     Args:
-        database: The database; its writer is shared.
+        database: Where they are kept.
         clock: Gives milliseconds since the epoch.
     """
 
@@ -114,9 +122,9 @@ class Accounts:
             created_at_ms=self._clock(),
         )
 
-        def insert(db: sqlite3.Connection) -> bool:
+        def insert(db: Connection) -> bool:
             cursor = db.execute(
-                f"INSERT INTO accounts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - a constant
+                f"INSERT INTO sojourn_accounts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - a constant
                 "ON CONFLICT (email) DO NOTHING",
                 (
                     account.subject,
@@ -130,43 +138,43 @@ class Accounts:
             )
             return cursor.rowcount == 1
 
-        if not await self._database.write_async(insert):
+        if not await self._database.write(insert):
             raise AccountExists("there is an account with this address already; sign in instead")
         return account
 
-    def by_email(self, email: str) -> Account | None:
+    async def by_email(self, email: str) -> Account | None:
         """Find an account by its normalised address."""
-        return self._one("email", email)
+        return await self._one("email", email)
 
-    def by_subject(self, subject: str) -> Account | None:
+    async def by_subject(self, subject: str) -> Account | None:
         """Find an account by its subject."""
-        return self._one("subject", subject)
+        return await self._one("subject", subject)
 
-    def find(self, text: str) -> Account:
+    async def find(self, text: str) -> Account:
         """Find an account by address or subject, as staff type either.
 
         Raises:
             NotFound: There is none.
         """
-        account = self.by_email(text.strip().casefold()) or self.by_subject(text)
+        account = await self.by_email(text.strip().casefold()) or await self.by_subject(text)
         if account is None:
             raise NotFound(f"there is no account {text!r}")
         return account
 
-    def _one(self, column: str, value: str) -> Account | None:
-        sql = f"SELECT {_COLUMNS} FROM accounts WHERE {column} = ?"  # noqa: S608 - our own names
-        return _account(self._database.read(lambda db: db.execute(sql, (value,)).fetchone()))
+    async def _one(self, column: str, value: str) -> Account | None:
+        sql = f"SELECT {_COLUMNS} FROM sojourn_accounts WHERE {column} = ?"  # noqa: S608 - our own names
+        return _account(await self._database.read(lambda db: db.execute(sql, (value,)).fetchone()))
 
-    def page(self, *, after: str = "", limit: int = 100) -> list[Account]:
+    async def page(self, *, after: str = "", limit: int = 100) -> list[Account]:
         """List accounts by address, after one."""
-        sql = f"SELECT {_COLUMNS} FROM accounts WHERE email > ? ORDER BY email LIMIT ?"  # noqa: S608
-        rows = self._database.read(lambda db: db.execute(sql, (after, limit)).fetchall())
+        sql = f"SELECT {_COLUMNS} FROM sojourn_accounts WHERE email > ? ORDER BY email LIMIT ?"  # noqa: S608
+        rows = await self._database.read(lambda db: db.execute(sql, (after, limit)).fetchall())
         return [account for row in rows if (account := _account(row)) is not None]
 
     async def remove(self, subject: str) -> None:
         """Remove an account."""
-        sql = "DELETE FROM accounts WHERE subject = ?"
-        await self._database.write_async(lambda db: db.execute(sql, (subject,)).rowcount)
+        sql = "DELETE FROM sojourn_accounts WHERE subject = ?"
+        await self._database.write(lambda db: db.execute(sql, (subject,)).rowcount)
 
     async def set_password(self, subject: str, password_hash: str, *, version: int | None) -> bool:
         """Replace the hash if the account is still at this version (None: at any); tells whether."""
@@ -184,14 +192,14 @@ class Accounts:
         self, subject: str, version: int | None, assignment: str, value: str | int
     ) -> bool:
         sql = (
-            f"UPDATE accounts SET {assignment}, version = version + 1 "  # noqa: S608 - our own names
-            "WHERE subject = ? AND (? IS NULL OR version = ?)"
+            f"UPDATE sojourn_accounts SET {assignment}, version = version + 1 "  # noqa: S608 - our own names
+            "WHERE subject = ? AND version = COALESCE(?, version)"
         )
 
-        def update(db: sqlite3.Connection) -> bool:
-            return db.execute(sql, (value, subject, version, version)).rowcount == 1
+        def update(db: Connection) -> bool:
+            return db.execute(sql, (value, subject, version)).rowcount == 1
 
-        return await self._database.write_async(update)
+        return await self._database.write(update)
 
 
 def parse_roles(text: str) -> tuple[str, ...]:

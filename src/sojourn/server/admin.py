@@ -71,14 +71,14 @@ class Admin:
     async def users(self, request: Request) -> Response:
         """List accounts by address; `?after=` goes on."""
         await self._reader(request)
-        accounts = self.service.accounts.page(after=request.query_params.get("after", ""))
+        accounts = await self.service.accounts.page(after=request.query_params.get("after", ""))
         return answer({"users": [shown_account(account) for account in accounts]})
 
     async def change_user(self, request: Request) -> Response:
         """Change roles, or disable or enable an account; in force everywhere at once."""
         principal = await self._changer(request)
         body = await read_json(request, AccountBody)
-        account = self.service.accounts.find(request.path_params["subject"])
+        account = await self.service.accounts.find(request.path_params["subject"])
         if body.roles is not None:
             roles = parse_roles(",".join(body.roles))
             await self.service.set_roles(account, roles, by=principal.subject)
@@ -86,19 +86,19 @@ class Admin:
             await self.service.set_disabled(
                 account, is_disabled=body.is_disabled, by=principal.subject
             )
-        return answer(shown_account(self.service.accounts.find(account.subject)))
+        return answer(shown_account(await self.service.accounts.find(account.subject)))
 
     async def sessions(self, request: Request) -> Response:
         """List the sessions of an account."""
         await self._reader(request)
-        account = self.service.accounts.find(request.path_params["subject"])
+        account = await self.service.accounts.find(request.path_params["subject"])
         infos = await self.auth.sojourn.sessions(account.subject)
         return answer({"sessions": [shown_session(info) for info in infos]})
 
     async def end_all(self, request: Request) -> Response:
         """End everything of an account."""
         principal = await self._changer(request)
-        account = self.service.accounts.find(request.path_params["subject"])
+        account = await self.service.accounts.find(request.path_params["subject"])
         await self.auth.sojourn.revoke_all(
             account.subject, by=principal.subject, incoming=incoming_of(request)
         )

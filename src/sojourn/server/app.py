@@ -7,9 +7,9 @@ import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,22 +17,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sojourn.aio import AsyncSojourn
-from sojourn.errors import ConfigurationError, SojournError
+from sojourn.errors import SojournError
 from sojourn.problems import problem_of
 from sojourn.server import openapi, pages
 from sojourn.server.accounts import MIGRATIONS, NAMESPACE, Accounts
 from sojourn.server.admin import Admin
 from sojourn.server.api import Api
+from sojourn.server.database import database_of
 from sojourn.server.feed import RevocationFeed
 from sojourn.server.hashing import Hasher
 from sojourn.server.operations import Metrics, Operations
 from sojourn.server.requests import MAX_HEADER_BYTES
 from sojourn.server.service import Service
 from sojourn.server.throttle import RateLimited, Throttle
+from sojourn.server.trail import Outbox, Trail
 from sojourn.server.verifiers import Verifiers
 from sojourn.starlette import Auth
+from sojourn.stores import async_store
 from sojourn.stores.memory import system_clock
-from sojourn.stores.sqlite import AsyncSqliteStore, Database, apply_migrations
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sojourn.server")
 PURGE_SECONDS = 300
+OBSERVE_SECONDS = 1.0
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -73,8 +76,12 @@ class Server:
         """Put the parts together; nothing is opened yet."""
         self.config = config
         self.metrics = Metrics()
-        store = _sqlite_store(config.store, clock)
-        self.database: Database = store.database
+        store = async_store(config.store, clock=clock)
+        self.database = database_of(config.database, beside=store)
+        is_apart = config.database != config.store and hasattr(store, "take_audit")
+        self.trail = Trail(cast("Outbox", store), self.database) if is_apart else None
+        if self.trail is not None:
+            store = self.trail.present()
         self.sojourn: AsyncSojourn[Any] = AsyncSojourn.of(
             settings=config.settings,
             secrets=config.secrets,
@@ -83,21 +90,22 @@ class Server:
         )
         self.accounts = Accounts(self.database, clock=clock)
         self.verifiers = Verifiers(self.database, clock=clock)
-        self.hasher = Hasher()
+        self.hasher = Hasher(workers=config.workers)
         self.service = Service(
             self.sojourn, self.accounts, self.hasher, Throttle(self.database, clock=clock)
         )
 
     async def open(self) -> None:
-        """Open the store and bring the accounts' tables up to date."""
+        """Open store and database, and bring their tables up to date."""
         await self.sojourn.core.ready()
-        await self.database.write_async(
-            lambda db: apply_migrations(db, namespace=NAMESPACE, migrations=MIGRATIONS)
-        )
+        await self.database.open(namespace=NAMESPACE, migrations=MIGRATIONS)
+        if self.trail is not None:
+            await self.trail.open()
 
     async def close(self) -> None:
         """Finish what was begun and close."""
         self.hasher.close()
+        await self.database.close()
         await self.sojourn.close()
 
     def app(self) -> ASGIApp:
@@ -124,15 +132,26 @@ class Server:
     async def _lifespan(self, feed: RevocationFeed) -> AsyncIterator[None]:
         await self.open()
         _call_at_signal(feed.stop)
-        purging = asyncio.create_task(self._purge_now_and_then())
+        upkeep = [
+            asyncio.create_task(self._purge_now_and_then()),
+            asyncio.create_task(self._observe_now_and_then()),
+        ]
+        if self.trail is not None:
+            upkeep.append(asyncio.create_task(self.trail.move_now_and_then()))
         try:
             yield
         finally:
             feed.stop()
-            purging.cancel()
-            with suppress(asyncio.CancelledError):
-                await purging
+            for task in upkeep:
+                task.cancel()
+            await asyncio.gather(*upkeep, return_exceptions=True)
             self.hasher.close()
+            await self.database.close()
+
+    async def _observe_now_and_then(self) -> None:
+        while True:  # another worker may be the one that is asked for the metrics
+            self.metrics.observe(self.sojourn.core.picture)
+            await asyncio.sleep(OBSERVE_SECONDS)
 
     async def _purge_now_and_then(self) -> None:
         while True:
@@ -214,15 +233,3 @@ class _Outermost:
             await response(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)
-
-
-def _sqlite_store(url: str, clock: Clock) -> AsyncSqliteStore:
-    from sojourn.stores import async_store  # noqa: PLC0415 - resolves the URL
-
-    store = async_store(url, clock=clock)
-    if not isinstance(store, AsyncSqliteStore):
-        raise ConfigurationError(
-            "the server keeps accounts in SQLite, beside the sessions; "
-            "use a store of the form sqlite:///path/to/file.db"
-        )
-    return store

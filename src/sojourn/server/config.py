@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -16,6 +17,10 @@ from sojourn.environment import PREFIX, secret_file, secrets_from, settings_from
 from sojourn.errors import ConfigurationError
 from sojourn.server_secret import ServerSecrets
 from sojourn.settings import SETTING_NAMES, Settings, is_loopback
+from sojourn.stores import scheme_of
+
+MAX_WORKERS = 256
+_QUERY_SECRET = re.compile(r"(?i)((?:^|&)(?:password|sslpassword)=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +31,10 @@ class ServerConfig:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         data: The folder of the database, the secret and the ready account, mode 0700.
+        workers: How many processes answer requests.
         store: Where sessions live; by default ``sojourn.db`` in the data folder.
+        database: Where accounts and verifiers are kept, and the audit trail of sessions in Redis;
+            the store itself by default.
         is_open: Whether anybody may register.
         settings: The library's settings.
         secrets: The server secrets in force.
@@ -35,7 +43,9 @@ class ServerConfig:
     host: str
     port: int
     data: Path
-    store: str
+    workers: int
+    store: str = field(repr=False)
+    database: str = field(repr=False)
     is_open: bool
     settings: Settings
     secrets: ServerSecrets = field(repr=False)
@@ -47,7 +57,9 @@ _SHAPES: dict[str, Any] = {
     "host": str,
     "port": int,
     "data": str,
+    "workers": int,
     "store": str,
+    "database": str,
     "open_registration": bool | str,
     "secret": object,
     "secret_file": str,
@@ -76,7 +88,7 @@ def load_config(
         return given.get(name, environ.get(PREFIX + name.upper(), from_file.get(name, default)))
 
     host = str(value("host", "127.0.0.1"))
-    port = _port(value("port", 8000))
+    port = _whole_number("port", value("port", 8000), 0, 65_535)
     data = Path(str(value("data", ".sojourn")))
     options = {k: v for k, v in from_file.items() if k in SETTING_NAMES}
     for name in list(options):
@@ -96,7 +108,9 @@ def load_config(
         host=host,
         port=port,
         data=data,
+        workers=_whole_number("workers", value("workers", 1), 1, MAX_WORKERS),
         store=store,
+        database=str(value("database", "")) or _default_database(store, settings, data),
         is_open=_yes_or_no("open_registration", value("open_registration", "yes")),
         settings=settings,
         secrets=_secrets(environ, from_file, settings, data),
@@ -129,14 +143,34 @@ def _default_url(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-def _port(value: Any) -> int:
+def _default_database(store: str, settings: Settings, data: Path) -> str:
+    if scheme_of(store) != "redis":
+        return store
+    if not settings.is_development:
+        raise ConfigurationError(
+            "sessions are in Redis, and no database is named for the accounts; set "
+            "SOJOURN_DATABASE=postgresql://… (or sqlite:///… for one machine)"
+        )
+    return f"sqlite:///{quote(str(data.resolve() / 'accounts.db'))}"
+
+
+def shown_url(url: str) -> str:
+    """Give a URL as it may be shown: without the password."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    shown = f"{name}{colon and ':…'}{at}{hosts}"
+    return parts._replace(netloc=shown, query=_QUERY_SECRET.sub(r"\1…", parts.query)).geturl()
+
+
+def _whole_number(name: str, value: Any, low: int, high: int) -> int:
     try:
-        port = int(value)
+        number = int(value)
     except (TypeError, ValueError):
-        port = -1
-    if not 0 <= port <= 65_535:  # noqa: PLR2004 - what a port is
-        raise ConfigurationError(f"port is {value!r}; it ranges from 0 to 65535")
-    return port
+        number = low - 1
+    if not low <= number <= high:
+        raise ConfigurationError(f"{name} is {value!r}; it ranges from {low} to {high}")
+    return number
 
 
 def _yes_or_no(name: str, value: Any) -> bool:

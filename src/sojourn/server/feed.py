@@ -95,7 +95,7 @@ class RevocationFeed:
     async def revocations(self, request: Request) -> Response:
         """Answer with a snapshot or a stream."""
         authorization = request.headers.get("authorization", "")
-        self.verifiers.named_by(authorization)
+        await self.verifiers.named_by(authorization)
         info = await self.auth.sojourn.core.ready()
         if "text/event-stream" not in request.headers.get("accept", ""):
             return answer(await self._snapshot(info.shards))
@@ -147,7 +147,7 @@ class RevocationFeed:
                     return
             now = time.monotonic()
             if now - last_recheck >= RECHECK_SECONDS:
-                self.verifiers.named_by(authorization)
+                await self.verifiers.named_by(authorization)
                 last_recheck = now
             if now - last_beat >= HEARTBEAT_SECONDS:
                 last_beat = now

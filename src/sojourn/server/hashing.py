@@ -33,11 +33,14 @@ class Hasher:
     """Hashes and verifies passwords in a bounded pool of threads.
 
     The parameters are OWASP's: Argon2id, 19 MiB, two passes, one lane.
+
+    Args:
+        workers: How many processes share the cores.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, workers: int = 1) -> None:
         """Make the pool, and the hash that stands for accounts that do not exist."""
-        cores = os.cpu_count() or 1
+        cores = max(1, (os.cpu_count() or 1) // workers)
         self._argon = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
         self._pool = ThreadPoolExecutor(cores, thread_name_prefix="sojourn-hash")
         self._limit = cores * QUEUE_PER_CORE

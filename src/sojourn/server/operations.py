@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -16,6 +18,7 @@ from sojourn.server.api import answer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from sojourn.engine.picture import Picture
     from sojourn.starlette import Auth
 
 READS = frozenset({"head", "get", "list", "read", "get_data", "get_document", "read_audit"})
@@ -48,19 +51,36 @@ class Metrics:
         self.lag_seconds = Gauge(
             "sojourn_feed_lag_seconds",
             "How old this process's picture of revocations is.",
+            multiprocess_mode="livemax",
             registry=self.registry,
         )
         self.view_entries = Gauge(
             "sojourn_view_entries",
             "Revocations and changes remembered by this process.",
+            multiprocess_mode="livemax",
             registry=self.registry,
         )
 
         self.gaps = Gauge(
             "sojourn_feed_gaps",
             "How often this process found the feed broken and took a snapshot.",
+            multiprocess_mode="livesum",
             registry=self.registry,
         )
+
+    def observe(self, picture: Picture) -> None:
+        """Read off what changes by itself."""
+        self.lag_seconds.set(picture.lag_ms() / 1000)
+        self.view_entries.set(len(picture.view))
+        self.gaps.set(picture.gaps)
+
+    def text(self) -> bytes:
+        """Give all in Prometheus' text format; with several workers, those of all of them."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)
 
     def counted(self, store: AsyncStore) -> AsyncStore:
         """Present a store whose operations are counted where they are called."""
@@ -123,8 +143,5 @@ class Operations:
 
     async def show_metrics(self, request: Request) -> Response:
         """Show the metrics in Prometheus' text format."""
-        core = self.auth.sojourn.core
-        self.metrics.lag_seconds.set(core.picture.lag_ms() / 1000)
-        self.metrics.view_entries.set(len(core.picture.view))
-        self.metrics.gaps.set(core.picture.gaps)
-        return Response(generate_latest(self.metrics.registry), media_type="text/plain")
+        self.metrics.observe(self.auth.sojourn.core.picture)
+        return Response(self.metrics.text(), media_type="text/plain")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from granian import Granian
@@ -77,6 +79,7 @@ def environment_of(config: ServerConfig) -> dict[str, str]:
         "SOJOURN_HOST": config.host,
         "SOJOURN_PORT": str(config.port),
         "SOJOURN_DATA": str(config.data),
+        "SOJOURN_WORKERS": str(config.workers),
         "SOJOURN_URL": config.settings.url,
         "SOJOURN_MODE": config.settings.mode,
     }
@@ -89,13 +92,22 @@ def serve(config: ServerConfig) -> None:
         config: What to run by; its port must be free.
     """
     os.environ.update(environment_of(config))
+    with ExitStack() as stack:
+        if config.workers > 1:
+            # Each process counts into files of its own here, and whichever is asked adds them up.
+            folder = stack.enter_context(TemporaryDirectory(prefix="sojourn-metrics-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        _serve(config)
+
+
+def _serve(config: ServerConfig) -> None:
     Granian(
         "sojourn.server.serve:create",
         factory=True,
         address=config.host,
         port=config.port,
         interface=Interfaces.ASGI,
-        workers=1,
+        workers=config.workers,
         workers_kill_timeout=GRACE_SECONDS,
         log_level=LogLevels.warning,
         http1_settings=HTTP1Settings(max_buffer_size=MAX_HEADER_BUFFER_BYTES),

@@ -107,7 +107,7 @@ class Service:
         refuse_cross_site(core, incoming, transport or core.settings.transport)
         email, password = normal_email(email), normal_password(password)
         await self._throttle.admit(email, self._address(incoming))
-        account = self.accounts.by_email(email)
+        account = await self.accounts.by_email(email)
         # An unknown address takes the same steps under a name of its own.
         attempt = await self.sojourn.begin(account.subject if account else "nobody")
         matches = await self._verified(
@@ -206,7 +206,7 @@ class Service:
 
         Accounts live beside the sessions: they are read again after the session exists.
         """
-        now = self.accounts.by_subject(account.subject)
+        now = await self.accounts.by_subject(account.subject)
         if now is None or now.version != version or now.is_disabled:
             await self.sojourn.revoke(
                 signed_in.principal.sid, subject=account.subject, reason="account_changed"
@@ -250,7 +250,7 @@ class Service:
     async def _proved(
         self, incoming: Incoming, principal: Principal[Any], password: str
     ) -> Account:
-        account = self.accounts.by_subject(principal.subject)
+        account = await self.accounts.by_subject(principal.subject)
         if account is None:
             raise InvalidCredentials(_WRONG)
         await self._throttle.admit(account.email, self._address(incoming))

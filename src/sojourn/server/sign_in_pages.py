@@ -163,7 +163,7 @@ class SignInPages:
     async def show_confirm(self, request: Request) -> Response:
         """Ask for the password of whoever is signed in."""
         principal = await self._auth.current(request)
-        return self._confirm_page(request, principal, next_path=_next_of(request))
+        return await self._confirm_page(request, principal, next_path=_next_of(request))
 
     async def confirm(self, request: Request) -> Response:
         """Re-authenticate, and go on."""
@@ -174,7 +174,7 @@ class SignInPages:
             check_password(form, "password", missing=_MISSING)
             signed_in = await self._service.confirm(incoming_of(request), form["password"])
         except SojournError as error:
-            return self._confirm_page(
+            return await self._confirm_page(
                 request,
                 principal,
                 next_path=next_path,
@@ -184,8 +184,10 @@ class SignInPages:
         self._auth.hand_out(request, signed_in)
         return see_other(next_path)
 
-    def _confirm_page(self, request: Request, principal: Principal[Any], **values: Any) -> Response:
-        account = self._service.accounts.by_subject(principal.subject)
+    async def _confirm_page(
+        self, request: Request, principal: Principal[Any], **values: Any
+    ) -> Response:
+        account = await self._service.accounts.by_subject(principal.subject)
         return page(request, "confirm", email=account.email if account else "", **values)
 
 

@@ -8,7 +8,6 @@ gets in. Counters are changed by the store in one step; success clears the pair'
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -18,7 +17,7 @@ from sojourn.errors import SojournError
 
 if TYPE_CHECKING:
     from sojourn.ports import Clock
-    from sojourn.stores.sqlite import Database
+    from sojourn.server.database import Connection, Database
 
 WINDOW_MS = 15 * 60_000
 FAMILIAR_MS = 90 * 86_400_000
@@ -84,26 +83,24 @@ class Throttle:
         network = network_of(address)
         await self._count(lambda db: _counters(db, account, network, now_ms))
 
-    async def _count(
-        self, counters_of: Callable[[sqlite3.Connection], tuple[_Counter, ...]]
-    ) -> None:
+    async def _count(self, counters_of: Callable[[Connection], tuple[_Counter, ...]]) -> None:
         now_ms = self._clock()
 
-        def count(db: sqlite3.Connection) -> int:
+        def count(db: Connection) -> int:
             counters = counters_of(db)
-            db.execute("DELETE FROM throttle WHERE since_ms <= ?", (now_ms - WINDOW_MS,))
+            db.execute("DELETE FROM sojourn_throttle WHERE since_ms <= ?", (now_ms - WINDOW_MS,))
             waits_ms = [_wait_ms(db, counter, now_ms) for counter in counters]
             if any(waits_ms):
                 return max(waits_ms)
             for counter in counters:
                 db.execute(
-                    "INSERT INTO throttle (name, failures, since_ms) VALUES (?, 1, ?) "
-                    "ON CONFLICT (name) DO UPDATE SET failures = failures + 1",
+                    "INSERT INTO sojourn_throttle (name, failures, since_ms) VALUES (?, 1, ?) "
+                    "ON CONFLICT (name) DO UPDATE SET failures = sojourn_throttle.failures + 1",
                     (counter.name, now_ms),
                 )
             return 0
 
-        wait_ms = await self._database.write_async(count)
+        wait_ms = await self._database.write(count)
         if wait_ms > 0:
             raise RateLimited(-(-wait_ms // 1000))
 
@@ -119,48 +116,46 @@ class Throttle:
     async def take_back(self, account: str, address: str) -> None:
         """Uncount an attempt whose password was never looked at."""
         now_ms, network = self._clock(), network_of(address)
-        await self._database.write_async(
-            lambda db: _uncount(db, _counters(db, account, network, now_ms))
-        )
+        await self._database.write(lambda db: _uncount(db, _counters(db, account, network, now_ms)))
 
     async def succeeded(self, account: str, address: str) -> None:
         """Take the attempt back, clear the pair's count, remember the network as familiar."""
         now_ms, network = self._clock(), network_of(address)
 
-        def note(db: sqlite3.Connection) -> None:
+        def note(db: Connection) -> None:
             pair, *others = _counters(db, account, network, now_ms)
-            db.execute("DELETE FROM throttle WHERE name = ?", (pair.name,))
+            db.execute("DELETE FROM sojourn_throttle WHERE name = ?", (pair.name,))
             _uncount(db, others)
-            db.execute("DELETE FROM familiar WHERE seen_at_ms <= ?", (now_ms - FAMILIAR_MS,))
             db.execute(
-                "INSERT INTO familiar (account, network, seen_at_ms) VALUES (?, ?, ?) "
+                "DELETE FROM sojourn_familiar WHERE seen_at_ms <= ?", (now_ms - FAMILIAR_MS,)
+            )
+            db.execute(
+                "INSERT INTO sojourn_familiar (account, network, seen_at_ms) VALUES (?, ?, ?) "
                 "ON CONFLICT (account, network) DO UPDATE SET seen_at_ms = excluded.seen_at_ms",
                 (account, network, now_ms),
             )
 
-        await self._database.write_async(note)
+        await self._database.write(note)
 
 
-def _uncount(db: sqlite3.Connection, counters: Iterable[_Counter]) -> None:
+def _uncount(db: Connection, counters: Iterable[_Counter]) -> None:
     for counter in counters:
         db.execute(
-            "UPDATE throttle SET failures = failures - 1 WHERE name = ? AND failures > 0",
+            "UPDATE sojourn_throttle SET failures = failures - 1 WHERE name = ? AND failures > 0",
             (counter.name,),
         )
 
 
-def _wait_ms(db: sqlite3.Connection, counter: _Counter, now_ms: int) -> int:
-    sql = "SELECT failures, since_ms FROM throttle WHERE name = ?"
+def _wait_ms(db: Connection, counter: _Counter, now_ms: int) -> int:
+    sql = "SELECT failures, since_ms FROM sojourn_throttle WHERE name = ?"
     row = db.execute(sql, (counter.name,)).fetchone()
     return max(1, row[1] + WINDOW_MS - now_ms) if row and row[0] >= counter.limit else 0
 
 
-def _counters(
-    db: sqlite3.Connection, account: str, network: str, now_ms: int
-) -> tuple[_Counter, ...]:
+def _counters(db: Connection, account: str, network: str, now_ms: int) -> tuple[_Counter, ...]:
     pair = _Counter(f"pair {account} {network}", PER_ACCOUNT_AND_NETWORK)
     is_familiar = db.execute(
-        "SELECT 1 FROM familiar WHERE account = ? AND network = ? AND seen_at_ms > ?",
+        "SELECT 1 FROM sojourn_familiar WHERE account = ? AND network = ? AND seen_at_ms > ?",
         (account, network, now_ms - FAMILIAR_MS),
     ).fetchone()
     if is_familiar:

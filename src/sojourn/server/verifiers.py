@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import sqlite3
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +16,7 @@ from sojourn.errors import InvalidInput, InvalidToken, NotFound
 
 if TYPE_CHECKING:
     from sojourn.ports import Clock
-    from sojourn.stores.sqlite import Database
+    from sojourn.server.database import Connection, Database
 
 PREFIX = "sjv_"
 _NAME_CHARACTERS = 64
@@ -52,14 +51,14 @@ class Verifiers:
         text = PREFIX + secrets.token_urlsafe(32)
         row = (name, _hashed(text), self._clock())
 
-        def insert(db: sqlite3.Connection) -> None:
+        def insert(db: Connection) -> None:
             db.execute(
-                "INSERT INTO verifiers (name, token_hash, created_at_ms) VALUES (?, ?, ?) "
+                "INSERT INTO sojourn_verifiers (name, token_hash, created_at_ms) VALUES (?, ?, ?) "
                 "ON CONFLICT (name) DO UPDATE SET token_hash = excluded.token_hash",
                 row,
             )
 
-        await self._database.write_async(insert)
+        await self._database.write(insert)
         return text
 
     async def remove(self, name: str) -> None:
@@ -68,17 +67,17 @@ class Verifiers:
         Raises:
             NotFound: There is none of this name.
         """
-        sql = "DELETE FROM verifiers WHERE name = ?"
-        if not await self._database.write_async(lambda db: db.execute(sql, (name,)).rowcount):
+        sql = "DELETE FROM sojourn_verifiers WHERE name = ?"
+        if not await self._database.write(lambda db: db.execute(sql, (name,)).rowcount):
             raise NotFound(f"there is no verifier {name!r}")
 
-    def list(self) -> tuple[VerifierInfo, ...]:
+    async def list(self) -> tuple[VerifierInfo, ...]:
         """List them by name."""
-        sql = "SELECT name, created_at_ms FROM verifiers ORDER BY name"
-        rows = self._database.read(lambda db: db.execute(sql).fetchall())
+        sql = "SELECT name, created_at_ms FROM sojourn_verifiers ORDER BY name"
+        rows = await self._database.read(lambda db: db.execute(sql).fetchall())
         return tuple(VerifierInfo(*row) for row in rows)
 
-    def named_by(self, authorization: str) -> str:
+    async def named_by(self, authorization: str) -> str:
         """Tell which verifier an Authorization header speaks for.
 
         Raises:
@@ -86,8 +85,8 @@ class Verifiers:
         """
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() == "bearer" and text.startswith(PREFIX):
-            sql = "SELECT name FROM verifiers WHERE token_hash = ?"
-            row = self._database.read(lambda db: db.execute(sql, (_hashed(text),)).fetchone())
+            sql = "SELECT name FROM sojourn_verifiers WHERE token_hash = ?"
+            row = await self._database.read(lambda db: db.execute(sql, (_hashed(text),)).fetchone())
             if row is not None:
                 return str(row[0])
         raise InvalidToken(

@@ -2,20 +2,66 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sojourn.errors import ConfigurationError
 from sojourn.ports import AsyncStore, Clock, Store, inline
+from sojourn.stores.memory import MemoryStore, system_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-SCHEMES = {
-    "memory": "memory://",
-    "sqlite": "sqlite:///path/to/file.db (sqlite:////absolute/path); ?durable=no for speed",
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A kind of store.
+
+    Args:
+        module: Imported only where it is used: its client is an extra.
+        blocking: The class for `Sojourn`.
+        awaited: The class for `AsyncSojourn`.
+        example: A URL, for whoever gave a wrong one.
+    """
+
+    module: str
+    blocking: str
+    awaited: str
+    example: str
+
+    def load(self, name: str) -> Callable[..., Any]:
+        """Import a class."""
+        made: Callable[..., Any] = getattr(importlib.import_module(self.module), name)
+        return made
+
+
+_SQLITE = Engine(
+    "sojourn.stores.sqlite", "SqliteStore", "AsyncSqliteStore",
+    "sqlite:///path/to/file.db (sqlite:////absolute/path); ?durable=no for speed",
+)  # fmt: skip
+_POSTGRES = Engine(
+    "sojourn.stores.postgres", "PostgresStore", "AsyncPostgresStore",
+    "postgresql://user:password@host[,host]/database",
+)  # fmt: skip
+_REDIS = Engine(
+    "sojourn.stores.redis", "RedisStore", "AsyncRedisStore",
+    "redis://host:6379/0 (rediss:// with TLS); redis+sentinel://host:26379,host:26379/service; "
+    "redis+cluster://host:6379,host:6379",
+)  # fmt: skip
+_NETWORKED = {
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
+    **{
+        f"{name}{tls}{topology}": _REDIS
+        for name in ("redis", "valkey")
+        for tls in ("", "s")
+        for topology in ("", "+sentinel", "+cluster")
+    },
 }
+EXAMPLES = ("memory://", _SQLITE.example, _POSTGRES.example, _REDIS.example)
 
 
 def async_store(store: str | AsyncStore | Store, *, clock: Clock) -> AsyncStore:
@@ -23,20 +69,14 @@ def async_store(store: str | AsyncStore | Store, *, clock: Clock) -> AsyncStore:
 
     Args:
         store: A URL, or a store made by the application.
-        clock: The clock of a store that is made here.
+        clock: The clock of a store that is made here and has none of its own.
 
     Raises:
         ConfigurationError: The URL names no engine, or the store would block the event loop.
     """
     if isinstance(store, str):
-        scheme, path, options = _parts(store)
-        if scheme == "memory":
-            from sojourn.stores.memory import MemoryStore  # noqa: PLC0415 - only where used
-
-            return inline(MemoryStore(clock=clock))
-        from sojourn.stores.sqlite import AsyncSqliteStore  # noqa: PLC0415 - only where used
-
-        return AsyncSqliteStore(path, clock=clock, durable=_durable(options))
+        made = _made(store, clock, is_async=True)
+        return inline(made) if isinstance(made, MemoryStore) else cast("AsyncStore", made)
     if inspect.iscoroutinefunction(getattr(store, "get", None)):
         return cast("AsyncStore", store)
     _refuse_no_store(store)
@@ -55,14 +95,7 @@ def blocking_store(store: str | Store, *, clock: Clock) -> Store:
         ConfigurationError: The URL names no engine, or the store is asynchronous.
     """
     if isinstance(store, str):
-        scheme, path, options = _parts(store)
-        if scheme == "memory":
-            from sojourn.stores.memory import MemoryStore  # noqa: PLC0415 - only where used
-
-            return MemoryStore(clock=clock)
-        from sojourn.stores.sqlite import SqliteStore  # noqa: PLC0415 - only where used
-
-        return SqliteStore(path, clock=clock, durable=_durable(options))
+        return cast("Store", _made(store, clock, is_async=False))
     if inspect.iscoroutinefunction(getattr(store, "get", None)):
         raise ConfigurationError(
             f"an asynchronous store ({type(store).__name__}) was given to Sojourn; "
@@ -72,6 +105,50 @@ def blocking_store(store: str | Store, *, clock: Clock) -> Store:
     return store
 
 
+def scheme_of(url: str) -> str:
+    """Tell which engine a URL names: ``memory``, ``sqlite``, ``postgresql`` or ``redis``.
+
+    Raises:
+        ConfigurationError: None that is known.
+    """
+    parts = urlsplit(url)
+    engine = _NETWORKED.get(parts.scheme)
+    if engine is not None and parts.netloc:
+        return "redis" if engine is _REDIS else "postgresql"
+    if parts.scheme not in {"memory", "sqlite"} or parts.netloc:
+        # Neither the whole URL nor its authority: a password may stand there.
+        what = f"{parts.scheme}:…" if parts.scheme else "a text without a scheme"
+        raise ConfigurationError(f"there is no store for {what}; known are: {'; '.join(EXAMPLES)}")
+    return parts.scheme
+
+
+def sqlite_path(url: str) -> str:
+    """Read the path of a sqlite URL.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    path = unquote(urlsplit(url).path).removeprefix("/")
+    if not path:
+        raise ConfigurationError(
+            "sqlite:/// needs a path; use memory:// for a store of the process"
+        )
+    return path
+
+
+def _made(url: str, clock: Clock, *, is_async: bool) -> object:
+    scheme = scheme_of(url)
+    if scheme == "memory":
+        return MemoryStore(clock=clock)
+    engine = _SQLITE if scheme == "sqlite" else _NETWORKED[urlsplit(url).scheme]
+    make = engine.load(engine.awaited if is_async else engine.blocking)
+    if engine is _SQLITE:
+        return make(sqlite_path(url), clock=clock, durable=_durable(url))
+    # An engine that many machines share has a clock of its own, which alone decides; another one
+    # is for tests.
+    return make(url, clock=None if clock is system_clock else clock)
+
+
 def _refuse_no_store(store: object) -> None:
     if not hasattr(store, "get"):
         raise ConfigurationError(
@@ -79,23 +156,9 @@ def _refuse_no_store(store: object) -> None:
         )
 
 
-def _parts(url: str) -> tuple[str, str, Mapping[str, str]]:
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or parts.netloc:
-        known = "; ".join(SCHEMES.values())
-        # Neither the whole URL nor its authority: a password may stand there.
-        what = f"{parts.scheme}:…" if parts.scheme else "a text without a scheme"
-        raise ConfigurationError(f"there is no store for {what}; known are: {known}")
-    path = unquote(parts.path).removeprefix("/")
-    if parts.scheme == "sqlite" and not path:
-        raise ConfigurationError(
-            "sqlite:/// needs a path; use memory:// for a store of the process"
-        )
-    return parts.scheme, path, dict(parse_qsl(parts.query))
-
-
-def _durable(options: Mapping[str, Any]) -> bool:
+def _durable(url: str) -> bool:
+    options = dict(parse_qsl(urlsplit(url).query))
     value = options.get("durable", "yes")
     if value not in {"yes", "no"} or set(options) - {"durable"}:
         raise ConfigurationError("a sqlite url takes ?durable=yes or ?durable=no, nothing else")
-    return bool(value == "yes")
+    return value == "yes"

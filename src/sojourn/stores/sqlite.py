@@ -56,7 +56,7 @@ class SqliteStore:
     def on(cls, database: Database, *, clock: Clock) -> SqliteStore:
         """Make one on a database that somebody else opens and closes."""
         store = cls.__new__(cls)
-        store.database, store._clock = database, clock
+        store.database, store._clock = database, clock  # noqa: SLF001 - its own class
         return store
 
     def open(self, *, longest_token_ms: int) -> StoreInfo:
