@@ -109,6 +109,11 @@ class Sojourn(Generic[ClaimsT]):
         return self._core.settings
 
     @property
+    def lag_seconds(self) -> float:
+        """How old this process's picture of revocations is; infinite before the first use."""
+        return self._core.picture.lag_ms() / 1000
+
+    @property
     def core(self) -> Core:
         """The engine's state, for adapters and the server."""
         return self._core
