@@ -1,8 +1,11 @@
 """Sojourn keeps people signed in: sessions, JWTs or both behind one API, revoked everywhere at once.
 
 `AsyncSojourn` serves asyncio applications, `Sojourn` blocking ones; the adapters (as
-`sojourn.starlette`) wrap them in a framework's idiom.
+`sojourn.starlette`) wrap them in a framework's idiom. `AsyncVerifier` and `Verifier` are for services
+that verify tokens without the store; they are imported when they are first named.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from sojourn._version import __version__
 from sojourn.aio import AsyncSojourn
@@ -41,9 +44,20 @@ from sojourn.need import Need
 from sojourn.settings import Settings
 from sojourn.sync import Sojourn
 
+if TYPE_CHECKING:
+    from sojourn.verifier import (
+        AsyncVerifier,
+        GitHubApp,
+        Issuer,
+        IssuerUnavailable,
+        Rfc7662,
+        Verifier,
+    )
+
 __all__ = [
     "ANY",
     "AsyncSojourn",
+    "AsyncVerifier",
     "Attempt",
     "Checked",
     "ConfigurationError",
@@ -53,11 +67,14 @@ __all__ = [
     "Expired",
     "Forbidden",
     "FreshLoginRequired",
+    "GitHubApp",
     "Incoming",
     "InsufficientScope",
     "InvalidCredentials",
     "InvalidInput",
     "InvalidToken",
+    "Issuer",
+    "IssuerUnavailable",
     "Need",
     "NotFound",
     "Outgoing",
@@ -67,6 +84,7 @@ __all__ = [
     "RefreshReuse",
     "Refused",
     "Revoked",
+    "Rfc7662",
     "SecurityWarning",
     "SessionData",
     "SessionInfo",
@@ -80,5 +98,19 @@ __all__ = [
     "Superseded",
     "Unauthenticated",
     "UnsupportedInMode",
+    "Verifier",
     "__version__",
 ]
+
+_OF_THE_VERIFIER = frozenset(
+    {"AsyncVerifier", "GitHubApp", "Issuer", "IssuerUnavailable", "Rfc7662", "Verifier"}
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the verifier when something of it is first named; most applications never do."""
+    if name not in _OF_THE_VERIFIER:
+        raise AttributeError(f"module 'sojourn' has no attribute {name!r}")
+    from sojourn import verifier  # noqa: PLC0415 - late is the point
+
+    return getattr(verifier, name)

@@ -93,6 +93,11 @@ class Browser:
         self.names = CookieNames.of(settings)
         self._all_names = self.names.every
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether pages of other origins may send credentials."""
+        return bool(self._settings.trusted_origins)
+
     # --- in ---------------------------------------------------------------------------------------
 
     def credentials(self, incoming: Incoming) -> Credentials:

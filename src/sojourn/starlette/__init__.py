@@ -4,6 +4,11 @@
     app = Starlette(routes=[...])
     auth.install(app)
 
+A service that has no store, and verifies what another one issued, has a `Guard` instead:
+
+    guard = Guard(AsyncVerifier(audience="billing", issuers=[Issuer.sojourn("https://…")]))
+    guard.install(app)
+
 The middleware checks each request that presents a credential, and alone writes headers: what a
 login or a renewal in passing hands out is added to whatever response the handler returns. FastAPI
 works through the same adapter.
@@ -17,6 +22,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from sojourn.starlette.auth import Auth, LoginOptions
+from sojourn.starlette.guard import Guard
 from sojourn.starlette.middleware import SignedInUser, SojournMiddleware, incoming_of
 
-__all__ = ["Auth", "LoginOptions", "SignedInUser", "SojournMiddleware", "incoming_of"]
+__all__ = ["Auth", "Guard", "LoginOptions", "SignedInUser", "SojournMiddleware", "incoming_of"]

@@ -10,6 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from sojourn.aio import AsyncSojourn
 from sojourn.engine.answers import Checked
 from sojourn.engine.data import SessionData
 from sojourn.errors import (
@@ -27,7 +28,7 @@ from sojourn.problems import problem_of
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from sojourn.aio import AsyncSojourn
+    from sojourn.verifier import AsyncVerifier
 
 log = logging.getLogger("sojourn.starlette")
 _STATE = "sojourn"
@@ -100,20 +101,21 @@ class SojournMiddleware:
 
     Args:
         app: The application it stands before.
-        sojourn: The engine.
+        checker: The engine, or a verifier, which looks at bearer tokens alone and hands nothing out.
     """
 
-    def __init__(self, app: ASGIApp, sojourn: AsyncSojourn[Any]) -> None:
+    def __init__(self, app: ASGIApp, checker: AsyncSojourn[Any] | AsyncVerifier) -> None:
         """Stand before an application."""
         self.app = app
-        self.sojourn = sojourn
+        self.checker = checker
+        self.browser = checker.core.browser if isinstance(checker, AsyncSojourn) else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        core = self.sojourn.core
+        browser = self.browser
         is_websocket = scope["type"] == "websocket"
         client = scope.get("client")
         incoming = Incoming.of(
@@ -123,20 +125,20 @@ class SojournMiddleware:
             scope["headers"],
             peer=client[0] if client else "",
         )
-        is_shared = bool(core.settings.trusted_origins) and bool(incoming.origin)
-        if is_shared and scope.get("method") == "OPTIONS" and _is_preflight(scope):
-            answer = core.browser.cors(incoming, preflight=True)
+        shared = browser if browser and browser.is_shared and incoming.origin else None
+        if shared and scope.get("method") == "OPTIONS" and _is_preflight(scope):
+            answer = shared.cors(incoming, preflight=True)
             await Response(status_code=204, headers=dict(answer.headers))(scope, receive, send)
             return
         state = scope[_STATE] = RequestState(incoming)
         try:
-            state.checked = await self.sojourn.check(incoming, renew=not is_websocket)
+            state.checked = await self.checker.check(incoming, renew=not is_websocket)
             state.outgoing = state.checked.outgoing
-            if state.checked.renewed is not None:
-                state.incoming = core.browser.after(incoming, state.outgoing)
+            if state.checked.renewed is not None and browser is not None:
+                state.incoming = browser.after(incoming, state.outgoing)
         except SojournError as error:
             state.error = error  # a public page works without the store; `current` raises it
-        cors = core.browser.cors(incoming) if is_shared else Outgoing()
+        cors = shared.cors(incoming) if shared else Outgoing()
         show(scope, state)
 
         has_started = False
@@ -145,9 +147,9 @@ class SojournMiddleware:
             nonlocal has_started
             if message["type"] in {"http.response.start", "websocket.accept"}:
                 data, state.data = state.data, None
-                if data is not None:
+                if data is not None and isinstance(self.checker, AsyncSojourn):
                     try:
-                        state.outgoing += await self.sojourn.save(state.incoming, data)
+                        state.outgoing += await self.checker.save(state.incoming, data)
                     except SojournError as error:
                         raise _NotSaved(error) from error
                 _write(message, state.outgoing + cors)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sojourn.errors import ConfigurationError
 
@@ -104,6 +104,31 @@ def apply_migrations(
             "SELECT number, checksum FROM sojourn_migrations WHERE namespace = ?", (namespace,)
         ).fetchall()
     )
+    for number, script, checksum in pending(applied, namespace=namespace, migrations=migrations):
+        for statement in _statements(script):
+            connection.execute(statement)
+        connection.execute(
+            "INSERT INTO sojourn_migrations VALUES (?, ?, ?)", (namespace, number, checksum)
+        )
+
+
+def pending(
+    applied: Mapping[int, str], *, namespace: str, migrations: Sequence[str]
+) -> Iterator[tuple[int, str, str]]:
+    """Tell what has still to be applied to a database of any engine.
+
+    Args:
+        applied: The numbers that have been, with their checksums.
+        namespace: Whose tables these are.
+        migrations: SQL scripts, oldest first.
+
+    Returns:
+        Number, script and checksum of each, in order.
+
+    Raises:
+        ConfigurationError: The database was written by a newer version, or a migration that has
+            been applied was altered since.
+    """
     newest = max(applied, default=0)
     if newest > len(migrations):
         raise ConfigurationError(
@@ -118,11 +143,7 @@ def apply_migrations(
                 "restore it, and make the change in a migration of its own"
             )
         if number not in applied:
-            for statement in _statements(script):
-                connection.execute(statement)
-            connection.execute(
-                "INSERT INTO sojourn_migrations VALUES (?, ?, ?)", (namespace, number, checksum)
-            )
+            yield number, script, checksum
 
 
 def _checksum(script: str) -> str:

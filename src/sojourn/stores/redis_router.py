@@ -1,0 +1,221 @@
+"""From calls to exchanges: which node, what its refusals mean, and whether its replicas have it.
+
+`WAIT` counts for what its own connection wrote, so it travels behind the script in one pipeline.
+A write that was sent and not answered is not sent again: nobody knows whether it was done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
+
+from sojourn.errors import ConfigurationError, StoreError
+from sojourn.stores.redis_calls import Call, Command, Exchange, Failed, Flow, Shape, Step, Steps
+from sojourn.stores.redis_keys import Keys
+from sojourn.stores.redis_place import Address, Place
+from sojourn.stores.redis_topology import discover
+
+T = TypeVar("T")
+
+DEADLINE_SECONDS = 1.0
+"""How long an operation may take, whatever the network does."""
+PAUSE_SECONDS = 0.025
+"""Between attempts that the other side asked for."""
+_LATER = (BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
+"""Refusals before anything was done, of a node that is not the right one, or not yet."""
+_LATER_TEXTS = ("NOREPLICAS", "non local key")
+LOST = (
+    "the store's own record is gone from Redis, or is another one's: it was flushed, or was started "
+    "again without its data. Sessions and revocations are lost with it. Restore a backup, or "
+    "restart this application to begin anew; and let Redis persist (appendonly yes)"
+)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A call on its way."""
+
+    call: Call
+    in_full: bool = False
+    ask: Address | None = None
+    reply: Any = None
+    refusal: str = ""
+
+
+@dataclass(slots=True)
+class Router:
+    """What one store knows of its nodes; shared by its readers, replaced as a whole.
+
+    Args:
+        place: Where the store is.
+    """
+
+    place: Place
+    shape: Shape | None = None
+    keys: Keys | None = None
+    _is_looking: bool = False
+    _hint: list[Address] = field(default_factory=list)
+
+    def connect(self, *, deadline: float) -> Steps[None]:
+        """Find the nodes.
+
+        Raises:
+            StoreError: Nobody answered.
+            ConfigurationError: A node would lose something.
+        """
+        shape = self.shape
+        known = [*self._hint, *(shape.others if shape else ())]
+        self._hint.clear()
+        self.shape, self.keys = yield from discover(
+            self.place, self.keys, known=known, deadline=deadline
+        )
+
+    def look_again(self, seen: Shape, *, deadline: float) -> Steps[None]:
+        """Find the nodes anew, unless somebody else has, or is at it."""
+        if self.shape is not seen or self._is_looking:
+            return
+        self._is_looking = True
+        try:
+            yield from self.connect(deadline=deadline)
+        except ConfigurationError as error:
+            raise StoreError(str(error)) from error
+        finally:
+            self._is_looking = False
+
+    def run(self, flow: Flow[T]) -> Steps[T]:
+        """Drive an operation: its calls become steps, their outcomes its replies."""
+        try:
+            calls = next(flow)
+            while True:
+                try:
+                    replies = yield from self.do(calls)
+                except StoreError as error:
+                    calls = flow.throw(error)
+                else:
+                    calls = flow.send(replies)
+        except StopIteration as done:
+            answer: T = done.value
+            return answer
+
+    def do(self, calls: Sequence[Call]) -> Steps[list[Any]]:
+        """Have calls done, each by the node that has its shard.
+
+        Raises:
+            StoreError: One was not done, or nobody knows; or too few replicas have it.
+        """
+        waits = self.place.replicas > 0 and any(call.is_acknowledged for call in calls)
+        allowed_seconds = DEADLINE_SECONDS + (self.place.wait_ms / 1000 if waits else 0)
+        deadline = time.monotonic() + allowed_seconds
+        everything = [_Pending(call) for call in calls]
+        left, pause_seconds = everything, 0.0
+        while True:
+            shape = self._opened()
+            outcomes = yield from self._attempt(shape, left, deadline, pause_seconds)
+            left = [one for one in left if self._is_left(one, outcomes[id(one)])]
+            if not left:
+                return [one.reply for one in everything]
+            if time.monotonic() >= deadline:
+                raise StoreError(f"Redis did not do it within its time ({left[0].refusal})")
+            pause_seconds = 0.0
+            if not all(one.in_full or one.ask for one in left):
+                pause_seconds = PAUSE_SECONDS
+                yield from self._recover(shape, left, deadline)
+
+    def _opened(self) -> Shape:
+        if self.shape is None:
+            raise StoreError("the store in Redis is not open; call open() first")
+        return self.shape
+
+    def _recover(self, shape: Shape, left: list[_Pending], deadline: float) -> Steps[None]:
+        try:
+            yield from self.look_again(shape, deadline=deadline)
+        except StoreError as error:
+            if time.monotonic() >= deadline:
+                raise
+            left[0].refusal = str(error)
+
+    def _attempt(
+        self, shape: Shape, left: Sequence[_Pending], deadline: float, pause_seconds: float
+    ) -> Steps[dict[int, list[Any] | Failed]]:
+        """Send what is left, one exchange a node; give the replies by call."""
+        groups: dict[Address, list[tuple[_Pending, tuple[Command, ...]]]] = {}
+        for one in left:
+            address = one.ask or shape.nodes[one.call.shard]
+            groups.setdefault(address, []).append((one, self._commands(one)))
+        exchanges = tuple(
+            Exchange(address, tuple(c for _, commands in group for c in commands))
+            for address, group in groups.items()
+        )
+        outcomes = yield Step(exchanges, deadline, pause_seconds)
+        by_call: dict[int, list[Any] | Failed] = {}
+        for group, outcome in zip(groups.values(), outcomes, strict=True):
+            start = 0
+            for one, commands in group:
+                end = start + len(commands)
+                by_call[id(one)] = outcome if isinstance(outcome, Failed) else outcome[start:end]
+                start = end
+        return by_call
+
+    def _commands(self, one: _Pending) -> tuple[Command, ...]:
+        commands = one.call.spelled(in_full=one.in_full)
+        if one.ask:
+            commands = tuple(c for command in commands for c in (("ASKING",), command))
+        if self.place.replicas and one.call.is_acknowledged:
+            commands = (*commands, ("WAIT", self.place.replicas, self.place.wait_ms))
+        return commands
+
+    def _is_left(self, one: _Pending, outcome: list[Any] | Failed) -> bool:
+        """Take an outcome in; tells whether the call has to be sent again."""
+        if isinstance(outcome, Failed):
+            if outcome.was_sent and one.call.writes:
+                raise StoreError(
+                    f"Redis did not answer, and may or may not have done it ({outcome})"
+                ) from outcome.error
+            one.ask, one.refusal = None, str(outcome)
+            return True
+        is_asking, one.ask = one.ask is not None, None
+        replies = outcome[1::2] if is_asking else outcome
+        refusal = next((reply for reply in outcome if isinstance(reply, RedisError)), None)
+        if refusal is not None:
+            self._take_refusal(one, refusal)
+            return True
+        if self.place.replicas and one.call.is_acknowledged:
+            replies = outcome[1:2] if is_asking else outcome[:1]
+            if outcome[-1] < self.place.replicas:
+                raise StoreError(
+                    f"only {outcome[-1]} of {self.place.replicas} replicas have acknowledged within "
+                    f"{self.place.wait_ms} ms, so this is not success; repeating it is safe"
+                )
+        one.reply = replies[0] if one.call.script else replies
+        return False
+
+    def _take_refusal(self, one: _Pending, refusal: RedisError) -> None:
+        one.refusal = f"{type(refusal).__name__}: {refusal}"
+        match refusal:
+            case MovedError():
+                self._hint.append((refusal.host, refusal.port))
+            case AskError():
+                one.ask = (refusal.host, refusal.port)
+            case NoScriptError():
+                one.in_full = True
+            case _ if isinstance(refusal, _LATER):
+                pass
+            case _ if any(text in str(refusal) for text in _LATER_TEXTS):
+                pass
+            case _ if "SOJOURNLOST" in str(refusal):
+                raise StoreError(LOST)
+            case _:
+                raise StoreError(f"Redis refused: {one.refusal}") from refusal
