@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -61,6 +62,7 @@ class Keeper:
         if nobody():
             self.folder.chmod(0o711)
         self.shared = ExitStack()
+        self.ending: dict[int, Callable[[], None]] = {}
         self.process = subprocess.Popen(
             [sys.executable, "-ISc", _KEEPER, self.folder],
             stdin=subprocess.PIPE,
@@ -70,20 +72,37 @@ class Keeper:
             start_new_session=True,
         )
 
-    def note(self, pid: int, ending: int) -> None:
-        """Tell which process needs which signal, should this one be gone."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{pid} {ending:d}\n".encode())
-        self.process.stdin.flush()
+    def guard(self, pid: int, number: int, end: Callable[[], None]) -> None:
+        """Take a process into care.
+
+        Args:
+            pid: The process.
+            number: The signal that ends it, should this process be gone suddenly.
+            end: Ends it in the usual way.
+        """
+        self.ending[pid] = end
+        self._tell(f"{pid} {number:d}")
+
+    def forget(self, pid: int) -> None:
+        """Leave a process alone that is gone; its id may soon be another's."""
+        if self.ending.pop(pid, None):
+            self._tell(f"{pid} 0")
 
     def close(self) -> None:
-        """End what is shared, then the helper, which deletes the folder."""
+        """End what is shared and what is left, then the helper, which deletes the folder."""
         if os.getpid() != self.owner:
             return  # a fork does not own them
         self.shared.close()
+        for end in list(self.ending.values()):
+            end()
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(WAIT_SECONDS)
+
+    def _tell(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        self.process.stdin.flush()
 
 
 @cache

@@ -72,7 +72,7 @@ class Node:
             return False
         if self._process.poll() is None:
             return True
-        keeper().note(self.pid, 0)
+        keeper().forget(self.pid)
         return False
 
     def launch(self) -> None:
@@ -89,7 +89,7 @@ class Node:
                 start_new_session=True,  # a Ctrl-C is for the tests; they end it
                 **self._user,
             )
-        keeper().note(self.pid, self._ending)
+        keeper().guard(self.pid, self._ending, self.end)
 
     def wait_until_it_answers(self) -> None:
         """Wait until clients are served; a process that ends instead is a failure with its log."""
@@ -106,7 +106,7 @@ class Node:
         _signal(family, signal.SIGKILL)
         assert self._process is not None
         self._process.wait(WAIT_SECONDS)
-        keeper().note(self.pid, 0)
+        keeper().forget(self.pid)
         wait_until(lambda: all(map(_is_dead, family)), what="the end of a killed server")
         assert not self.is_alive()
 
@@ -135,7 +135,7 @@ class Node:
                 self._process.wait(WAIT_SECONDS)
             except subprocess.TimeoutExpired:
                 self.kill()
-            keeper().note(self.pid, 0)
+            keeper().forget(self.pid)
 
     def _family(self) -> list[psutil.Process]:
         assert self.is_alive(), "the server is not running"

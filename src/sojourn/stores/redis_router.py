@@ -51,6 +51,8 @@ class _Pending:
     call: Call
     in_full: bool = False
     ask: Address | None = None
+    is_lost: bool = False
+    """Whether the node was the wrong one, or did not answer."""
     reply: Any = None
     refusal: str = ""
 
@@ -130,7 +132,7 @@ class Router:
             if time.monotonic() >= deadline:
                 raise StoreError(f"Redis did not do it within its time ({left[0].refusal})")
             pause_seconds = 0.0
-            if not all(one.in_full or one.ask for one in left):
+            if any(one.is_lost for one in left):
                 pause_seconds = PAUSE_SECONDS
                 yield from self._recover(shape, left, deadline)
 
@@ -184,7 +186,7 @@ class Router:
                 raise StoreError(
                     f"Redis did not answer, and may or may not have done it ({outcome})"
                 ) from outcome.error
-            one.ask, one.refusal = None, str(outcome)
+            one.ask, one.is_lost, one.refusal = None, True, str(outcome)
             return True
         is_asking, one.ask = one.ask is not None, None
         replies = outcome[1::2] if is_asking else outcome
@@ -203,14 +205,14 @@ class Router:
         return False
 
     def _take_refusal(self, one: _Pending, refusal: RedisError) -> None:
-        one.refusal = f"{type(refusal).__name__}: {refusal}"
+        one.refusal, one.is_lost = f"{type(refusal).__name__}: {refusal}", True
         match refusal:
             case MovedError():
                 self._hint.append((refusal.host, refusal.port))
             case AskError():
-                one.ask = (refusal.host, refusal.port)
+                one.ask, one.is_lost = (refusal.host, refusal.port), False
             case NoScriptError():
-                one.in_full = True
+                one.in_full, one.is_lost = True, False
             case _ if isinstance(refusal, _LATER):
                 pass
             case _ if any(text in str(refusal) for text in _LATER_TEXTS):

@@ -18,4 +18,4 @@ end
 append(ARGV[8], floor, 0)
 redis.call('SET', KEYS[3], struct.pack('>I7I7', floor, value) .. keep, 'PX', digits(longest + MARGIN_MS))
 note_from(9)
-return finish(bury_all(doomed, ARGV[7]), skipped, is_end)
+return finish(bury_all(doomed, ARGV[7]), #doomed, skipped, is_end)

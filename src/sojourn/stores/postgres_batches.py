@@ -1,0 +1,146 @@
+"""Calls that arrive together travel together: many members, one statement.
+
+A member joins only a batch that has not been sent: an answer that was under way when it asked may
+be of an instant before it asked. The batch is settled when there is a connection to send it by, so
+that what arrives while all are busy is one batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from sojourn.errors import StoreError
+from sojourn.stores.postgres_connection import Overdue
+from sojourn.stores.postgres_driver import psycopg
+from sojourn.stores.postgres_loop import LoopDatabase
+from sojourn.stores.postgres_statements import Statement
+
+I = TypeVar("I")  # noqa: E741 - an item
+A = TypeVar("A")
+
+MOST = 500
+"""So many members travel in one statement."""
+
+
+class Batches(Generic[I, A]):
+    """Collects items of one event loop, and answers each.
+
+    Args:
+        database: Where the statements go.
+        describe: Makes a statement for items, that answers in their order.
+        in_flight: How many batches may be under way at once.
+        key: What two items of a batch must not share; None where that does not matter.
+    """
+
+    def __init__(
+        self,
+        database: LoopDatabase,
+        describe: Callable[[Sequence[I]], Statement[list[A]]],
+        *,
+        in_flight: int,
+        key: Callable[[I], object] | None = None,
+    ) -> None:
+        """Have nothing to do yet."""
+        self._database = database
+        self._describe = describe
+        self._in_flight = in_flight
+        self._key = key
+        self._waiting: list[tuple[I, asyncio.Future[A]]] = []
+        self._unsent = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def ask(self, item: I) -> A:
+        """Have an item travel with others, and give its own answer.
+
+        Raises:
+            StoreError: There is none.
+        """
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        self._start()
+        return await future
+
+    async def finish(self) -> None:
+        """Wait for what is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self) -> None:
+        # One batch collects at a time; it leaves at the loop's next turn at the earliest.
+        if self._waiting and not self._unsent and len(self._tasks) < self._in_flight:
+            self._unsent = 1
+            task = asyncio.get_running_loop().create_task(self._send())
+            self._tasks.add(task)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._start()
+
+    async def _send(self) -> None:
+        batch: list[tuple[I, asyncio.Future[A]]] = []
+
+        def seal() -> Statement[list[A]]:
+            batch.extend(self._take())
+            self._unsent = 0
+            self._start()
+            return self._describe([item for item, _ in batch])
+
+        try:
+            answers = await self._database.run(seal)
+        except BaseException as error:  # noqa: BLE001 - everybody is answered, come what may
+            if isinstance(error.__cause__, psycopg.DataError) and len(batch) > 1:
+                await self._send_one_by_one(batch)
+                return
+            if not batch or isinstance(error.__cause__, Overdue):
+                batch.extend(self._waiting)  # it would be no better for them
+                self._waiting.clear()
+            self._unsent = 0
+            for _, future in batch:
+                _fail(future, error)
+        else:
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+    async def _send_one_by_one(self, batch: Sequence[tuple[I, asyncio.Future[A]]]) -> None:
+        """Find the member that the database cannot take: nothing of its batch has happened."""
+        for item, future in batch:
+            try:
+                (answer,) = await self._database.run(lambda item=item: self._describe([item]))  # type: ignore[misc]
+            except StoreError as error:
+                _fail(future, error)
+            else:
+                if not future.done():
+                    future.set_result(answer)
+
+    def _take(self) -> list[tuple[I, asyncio.Future[A]]]:
+        """Take what may travel together, in order, without those that wait no more."""
+        taken: list[tuple[I, asyncio.Future[A]]] = []
+        left: list[tuple[I, asyncio.Future[A]]] = []
+        keys: set[object] = set()
+        for member in self._waiting:
+            item, future = member
+            if future.done():
+                continue
+            key = object() if self._key is None else self._key(item)
+            if key in keys or len(taken) >= MOST:
+                left.append(member)
+            else:
+                keys.add(key)
+                taken.append(member)
+        self._waiting[:] = left
+        return taken
+
+
+def _fail(future: asyncio.Future[A], error: BaseException) -> None:
+    if future.done():
+        return
+    if not isinstance(error, StoreError):
+        future.set_exception(error if isinstance(error, Exception) else StoreError("interrupted"))
+        return
+    own = StoreError(*error.args)
+    own.__cause__ = error.__cause__
+    future.set_exception(own)

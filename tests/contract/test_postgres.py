@@ -1,0 +1,34 @@
+"""Both PostgreSQL stores keep the contract on a real server; several store objects share a schema."""
+
+import pytest
+from services_postgres import shared_postgres
+
+from sojourn.testing.contract import StoreContract
+
+postgres = pytest.importorskip("sojourn.stores.postgres", exc_type=ModuleNotFoundError)
+
+
+class _InASchema(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _schema(self):
+        self.url = shared_postgres().new_schema()
+
+    def make_another(self, store, clock):
+        """Open the same schema again."""
+        return self.make_store(clock)
+
+
+class TestPostgres(_InASchema):
+    """The blocking store, raced on threads."""
+
+    def make_store(self, clock):
+        """Make one in a new schema."""
+        return postgres.PostgresStore(self.url, clock=clock)
+
+
+class TestAsyncPostgres(_InASchema):
+    """The asynchronous store, raced in tasks."""
+
+    def make_store(self, clock):
+        """Make one in a new schema."""
+        return postgres.AsyncPostgresStore(self.url, clock=clock)
