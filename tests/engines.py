@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from services import new_namespace
+from services_postgres import shared_postgres
+from services_valkey import shared_valkey, shared_valkey_cluster, shared_valkey_sentinel
 
 from sojourn.stores.memory import MemoryStore
 
@@ -59,13 +63,31 @@ def _sqlite(folder: Path) -> str:
     return f"sqlite:///{folder / 'engine.db'}"
 
 
-def _quick_sqlite(folder: Path) -> str:
-    return f"{_sqlite(folder)}?durable=no"
+def _postgres(_: Path) -> str:
+    # A schema of its own would share the NOTIFY channel with every other test.
+    return shared_postgres().new_database()
+
+
+def _valkey(_: Path) -> str:
+    return f"{shared_valkey().url}?prefix={new_namespace()}"
+
+
+def _sentinel(_: Path) -> str:
+    return f"{shared_valkey_sentinel().url}?prefix={new_namespace()}"
+
+
+def _cluster(_: Path) -> str:
+    places = ",".join(urlsplit(url).netloc for url in shared_valkey_cluster().urls)
+    return f"redis+cluster://{places}?prefix={new_namespace()}"
 
 
 TABLE = (
     Engine("memory", lambda _: "memory://", is_shared=False),
     Engine("sqlite", _sqlite),
+    Engine("postgres", _postgres),
+    Engine("valkey", _valkey),
+    Engine("sentinel", _sentinel),
+    Engine("cluster", _cluster),
 )
 
 ENGINES = tuple(pytest.param(engine, id=engine.name) for engine in TABLE)

@@ -212,8 +212,10 @@ def running_valkey_sentinel(
         **config: More settings of the primary and the replicas.
     """
     config = _replication(min_replicas) | config
-    primary = _node("valkey-primary", config)
-    known_as = through(primary.port)
+    port = reserve_port()
+    known_as = through(port)
+    as_primary = {"port": port, "replica-announce-port": known_as}
+    primary = _node("valkey-primary", config | as_primary)
     follow = {"replicaof": f"{HOST} {known_as}"}
     others = [_node("valkey-replica", config | follow) for _ in range(replicas)]
     ids = {reserve_port(): f"{n:040x}" for n in range(1, SENTINELS + 1)}
@@ -344,10 +346,10 @@ def _url(node: Node) -> str:
 
 
 def _node(name: str, config: dict[str, Any]) -> Node:
-    port = reserve_port()
-    settings = {"port": port, "bind": HOST} | _DATA | config
-    lines = [f"{key.replace('_', '-')} {value}" for key, value in settings.items()]
-    return _program(name, port, lines)
+    given = {key.replace("_", "-"): value for key, value in config.items()}
+    settings = {"port": reserve_port(), "bind": HOST} | _DATA | given
+    lines = [f"{key} {value}" for key, value in settings.items()]
+    return _program(name, settings["port"], lines)
 
 
 def _sentinel(port: int, *, lines: list[str], in_hurry: bool) -> Node:

@@ -6,20 +6,15 @@ import random
 import secrets
 
 import pytest
-from engines import TABLE, Engine
+from engines import ENGINES, Engine
+from faults.engines_in_one import NAMES, run_engines
 from faults.history import Operation, Violation, judge
-from faults.interleaving import interleaving
 from faults.processes import IS_FULL, child, ending, results_of, wait_until_ready
-from faults.recorder import Recorder, read_histories
-from faults.workload import GRACE_SECONDS, SETTINGS, Shelf, Worker
+from faults.recorder import read_histories
+from faults.workload import GRACE_SECONDS
 
-from sojourn import AsyncSojourn
-from sojourn.stores.memory import MemoryStore
-
-PROCESSES = 3
 OPERATIONS = 60_000 if IS_FULL else 6_000
 """Of each process; a refresh at once counts for one."""
-NAMES = tuple(f"p{n}" for n in range(PROCESSES))
 
 
 def judged(folder) -> tuple[list[Operation], list[Violation]]:
@@ -51,27 +46,8 @@ def run_processes(store: str, folder, seed: int) -> None:
         results_of(children)
 
 
-async def run_engines(store: MemoryStore, folder, seed: int, operations: int = OPERATIONS) -> None:
-    """Run several engines on one object: the "processes" of a store that ends with its process."""
-    secret = secrets.token_urlsafe(48)
-    engines = [AsyncSojourn(interleaving(store), secret=secret, **SETTINGS) for _ in NAMES]
-    recorders = [Recorder(folder, name) for name in NAMES]
-    shelves = [Shelf(folder, name) for name in NAMES]
-    for auth in engines:
-        await auth.core.ready()
-    workers = [
-        Worker(auth, recorder, shelf, random.Random(seed + n))
-        for n, (auth, recorder, shelf) in enumerate(zip(engines, recorders, shelves, strict=True))
-    ]
-    await asyncio.gather(*(worker.work(operations) for worker in workers))
-    for auth in engines:
-        await auth.close()
-    for one in (*recorders, *shelves):
-        one.close()
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", TABLE, ids=lambda engine: engine.name)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_recorded_run(engine: Engine, tmp_path):
     """Each session is one chain, nothing is accepted once it is over, roles change where told."""
     seed = random.randrange(10**9)
@@ -79,7 +55,7 @@ def test_recorded_run(engine: Engine, tmp_path):
     if engine.is_shared:
         run_processes(place.url, tmp_path, seed)
     else:
-        asyncio.run(run_engines(place.memory, tmp_path, seed))
+        asyncio.run(run_engines(place.memory, tmp_path, seed=seed, operations=OPERATIONS))
     history, violations = judged(tmp_path)
     print(f"seed {seed}; {told(engine.name, history, violations)}")
     outcomes = collections.Counter(one.outcome for one in history)

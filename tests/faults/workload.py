@@ -10,7 +10,7 @@ import hashlib
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ SUBJECTS = tuple(f"user-{n}" for n in range(5))
 ASKING = Need.of(max_lag=timedelta(0))
 RECENT = 15
 """So many sessions are worked on at a time, the dead ones among them."""
-SETTINGS = {
+SETTINGS: dict[str, object] = {
     "url": URL,
     "mode": "hybrid",
     "modes": MODES,
@@ -107,12 +107,19 @@ class Worker:
         recorder: Where it writes.
         shelf: Where proofs lie.
         chance: Its randomness.
+        weights: How often it does what.
     """
 
     def __init__(
-        self, auth: AsyncSojourn, recorder: Recorder, shelf: Shelf, chance: random.Random
+        self,
+        auth: AsyncSojourn,
+        recorder: Recorder,
+        shelf: Shelf,
+        chance: random.Random,
+        weights: Mapping[str, float] = WEIGHTS,
     ) -> None:
         self.auth, self.recorder, self.shelf, self.chance = auth, recorder, shelf, chance
+        self._names, self._weights = list(weights), list(weights.values())
         self._updates = 0
 
     async def work(self, operations: int) -> None:
@@ -123,7 +130,7 @@ class Worker:
     async def _task(self, left: Iterator[int]) -> None:
         await self.login()
         for _ in left:
-            name = self.chance.choices(list(WEIGHTS), WEIGHTS.values())[0]
+            name = self.chance.choices(self._names, self._weights)[0]
             await getattr(self, name)()
             await asyncio.sleep(0)
 

@@ -48,8 +48,9 @@ def _takes_writes(port: int) -> bool:
     try:
         return ask(port, "SET", "a", "c") == "OK"
     except RefusedError as refused:
-        assert str(refused).startswith("NOREPLICAS")
-        return False
+        if str(refused).startswith("NOREPLICAS"):
+            return False
+        raise
 
 
 def test_a_server_is_killed_and_comes_back_on_its_port():

@@ -61,7 +61,7 @@ def served(routes=None, *, tls=None):
             self.end_headers()
             self.wfile.write(reply.body)
 
-        do_GET = do_POST = answer  # noqa: N815 - the base class calls them so
+        do_GET = do_POST = do_CONNECT = answer  # noqa: N815 - the base class calls them so
 
         def log_message(self, *args):
             pass

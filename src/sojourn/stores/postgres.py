@@ -19,9 +19,10 @@ the asynchronous store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from types import CoroutineType
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from sojourn.model import Any_, AuditRecord
 from sojourn.ports import Clock, Deleted, Found, StoreInfo
@@ -46,12 +47,13 @@ __all__ = [
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_Awaited = Callable[Concatenate["AsyncPostgresStore", P], "CoroutineType[Any, Any, T]"]
 
 
 def _blocking(
     describe: Callable[Concatenate[int | None, P], Statement[T]],
 ) -> Callable[Concatenate[PostgresStore, P], T]:
-    def operation(self: PostgresStore, *args: P.args, **kwargs: P.kwargs) -> T:
+    def operation(self: PostgresStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.run(describe(self.now_ms(), *args, **kwargs))
 
     return _named(operation, describe)
@@ -60,7 +62,7 @@ def _blocking(
 def _blocking_steps(
     describe: Callable[Concatenate[int | None, P], Flow[T]],
 ) -> Callable[Concatenate[PostgresStore, P], T]:
-    def operation(self: PostgresStore, *args: P.args, **kwargs: P.kwargs) -> T:
+    def operation(self: PostgresStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         flow = describe(self.now_ms(), *args, **kwargs)
         answer = None
         while True:
@@ -76,18 +78,18 @@ def _blocking_steps(
 
 def _awaited(
     describe: Callable[Concatenate[int | None, P], Statement[T]],
-) -> Callable[Concatenate[AsyncPostgresStore, P], Coroutine[Any, Any, T]]:
-    async def operation(self: AsyncPostgresStore, *args: P.args, **kwargs: P.kwargs) -> T:
+) -> _Awaited[P, T]:
+    async def operation(self: AsyncPostgresStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         statement = describe(self.now_ms(), *args, **kwargs)
         return await self.run(statement)
 
-    return _named(operation, describe)
+    return cast("_Awaited[P, T]", _named(operation, describe))
 
 
 def _awaited_steps(
     describe: Callable[Concatenate[int | None, P], Flow[T]],
-) -> Callable[Concatenate[AsyncPostgresStore, P], Coroutine[Any, Any, T]]:
-    async def operation(self: AsyncPostgresStore, *args: P.args, **kwargs: P.kwargs) -> T:
+) -> _Awaited[P, T]:
+    async def operation(self: AsyncPostgresStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         flow = describe(self.now_ms(), *args, **kwargs)
         answer = None
         while True:
@@ -98,7 +100,7 @@ def _awaited_steps(
                 return result
             answer = await self.run(statement)
 
-    return _named(operation, describe)
+    return cast("_Awaited[P, T]", _named(operation, describe))
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -157,7 +159,7 @@ class PostgresStore:
 
         def ask(connection: BlockingConnection) -> T:
             cursor = connection.cursor(binary=True)
-            cursor.execute(statement.sql, statement.parameters)  # type: ignore[call-overload]
+            cursor.execute(statement.sql, statement.parameters)
             return statement.answer(cursor.fetchall())
 
         return self.database.use(ask, is_repeatable=statement.is_repeatable)

@@ -12,7 +12,7 @@ import select
 import time
 from collections.abc import Generator
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 from sojourn.errors import StoreError
 from sojourn.stores.postgres_driver import psycopg
@@ -36,7 +36,7 @@ _INTERVAL_SECONDS = 0.1
 
 # Behind a pooler that hands out server connections by transaction, settings of the session would
 # stay with others and prepared statements vanish. Its process id is not the server's.
-_SETTLE = """
+_SETTLE: LiteralString = """
 SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),
     set_config('idle_in_transaction_session_timeout', %s, false),
     set_config('default_transaction_isolation', 'read committed', false)
@@ -153,7 +153,7 @@ async def connect_async(conninfo: str) -> LoopConnection:
     return connection
 
 
-def _settings(connection: AnyConnection) -> tuple[str, tuple[object, ...]]:
+def _settings(connection: AnyConnection) -> tuple[LiteralString, tuple[object, ...]]:
     times = (STATEMENT_MS, STATEMENT_MS, IDLE_IN_TRANSACTION_MS)
     return _SETTLE, (*map(str, times), connection.pgconn.backend_pid)
 
@@ -170,9 +170,7 @@ def discard(connection: AnyConnection) -> None:
 
 def is_reusable(connection: AnyConnection) -> bool:
     """Tell whether nothing is under way on a connection."""
-    return (
-        connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
-    )
+    return connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
 def is_quiet(connection: AnyConnection) -> bool:
@@ -194,7 +192,9 @@ def store_error(error: psycopg.Error, name: str) -> StoreError:
     and database.
     """
     if isinstance(error, Overdue):
-        remedy = f"no answer within {DEADLINE_SECONDS:g} s; check the network and its load, then retry"
+        remedy = (
+            f"no answer within {DEADLINE_SECONDS:g} s; check the network and its load, then retry"
+        )
         return StoreError(f"the database {name}: {remedy}")
     state = error.sqlstate
     if state is None:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -22,11 +22,14 @@ from sojourn.stores.postgres_connection import (
     store_error,
 )
 from sojourn.stores.postgres_driver import psycopg
+from sojourn.stores.postgres_migrations import apply_postgres_migrations
 from sojourn.stores.postgres_pool import Pool
 from sojourn.stores.postgres_url import Place, parse_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_Waiter = Future[BlockingConnection | psycopg.Error]
+_Pool = Pool[BlockingConnection, _Waiter]
 
 _databases: weakref.WeakSet[PostgresDatabase] = weakref.WeakSet()
 
@@ -47,7 +50,7 @@ class PostgresDatabase:
     def __init__(self, url: str) -> None:
         """Open nothing yet."""
         self.place = parse_url(url)
-        self._pool: Pool[BlockingConnection] | None = None
+        self._pool: _Pool | None = None
         _databases.add(self)
 
     @classmethod
@@ -58,8 +61,19 @@ class PostgresDatabase:
         _databases.add(database)
         return database
 
-    def open(self) -> None:
-        """Be ready to connect. Idempotent."""
+    def open(self, *, namespace: str = "", migrations: Sequence[str] = ()) -> None:
+        """Be ready to connect. Idempotent, and safe in several processes at once.
+
+        Args:
+            namespace: Whose tables to bring up to date before.
+            migrations: Their migrations; see `apply_postgres_migrations`.
+
+        Raises:
+            ConfigurationError: The tables are a newer version's, or a migration was altered.
+            StoreError: The tables could not be brought up to date.
+        """
+        if migrations:
+            self.set_up(apply_postgres_migrations, namespace=namespace, migrations=migrations)
         if self._pool is None:
             self._pool = self._new_pool()
 
@@ -70,7 +84,10 @@ class PostgresDatabase:
             pool.close()
 
     def read(
-        self, query: Callable[Concatenate[BlockingConnection, P], T], *args: P.args, **kwargs: P.kwargs
+        self,
+        query: Callable[Concatenate[BlockingConnection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Run a query, each statement a transaction of its own; run again if the connection is lost.
 
@@ -80,7 +97,10 @@ class PostgresDatabase:
         return self.use(lambda connection: query(connection, *args, **kwargs), is_repeatable=True)
 
     def write(
-        self, change: Callable[Concatenate[BlockingConnection, P], T], *args: P.args, **kwargs: P.kwargs
+        self,
+        change: Callable[Concatenate[BlockingConnection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Make a change in a transaction, committed when this returns.
 
@@ -95,7 +115,10 @@ class PostgresDatabase:
         return self.use(within, is_repeatable=False)
 
     def set_up(
-        self, change: Callable[Concatenate[BlockingConnection, P], T], *args: P.args, **kwargs: P.kwargs
+        self,
+        change: Callable[Concatenate[BlockingConnection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         """Make a change that may take long (migrations), on a connection of its own.
 
@@ -144,21 +167,21 @@ class PostgresDatabase:
             except psycopg.Error as error:
                 raise store_error(error, self.place.name) from error
 
-    def _opened(self) -> Pool[BlockingConnection]:
+    def _opened(self) -> _Pool:
         pool = self._pool
         if pool is None:
             raise StoreError(f"the database {self.place.name} is not open; call open() first")
         return pool
 
-    def _new_pool(self) -> Pool[BlockingConnection]:
-        return Pool(self.place.pool, start=self._start_attempt, new_waiter=Future)
+    def _new_pool(self) -> _Pool:
+        return Pool(self.place.pool, start=self._start_attempt, new_waiter=_Waiter)
 
-    def _start_attempt(self, pool: Pool[BlockingConnection]) -> None:
+    def _start_attempt(self, pool: _Pool) -> None:
         threading.Thread(
             target=self._attempt, args=(pool,), name="sojourn-postgres-connect", daemon=True
         ).start()
 
-    def _attempt(self, pool: Pool[BlockingConnection]) -> None:
+    def _attempt(self, pool: _Pool) -> None:
         try:
             connection = connect(self.place.conninfo)
         except psycopg.Error as error:
@@ -172,13 +195,12 @@ class PostgresDatabase:
             self._pool = self._new_pool()
 
 
-def _acquire(pool: Pool[BlockingConnection], deadline: float) -> BlockingConnection:
+def _acquire(pool: _Pool, deadline: float) -> BlockingConnection:
     taken = pool.take()
     if isinstance(taken, BlockingConnection):
         return taken
     try:
-        # A blocking pool's waiters are futures of threads.
-        given = taken.result(deadline - time.monotonic())  # type: ignore[call-arg]
+        given = taken.result(deadline - time.monotonic())
     except TimeoutError:
         pool.give_up(taken)
         raise Overdue("no connection before the deadline") from None

@@ -6,9 +6,12 @@ from sojourn.errors import ConfigurationError
 
 try:
     import psycopg
+    import psycopg.conninfo
+    import psycopg.waiting
+    from psycopg.types.numeric import Int8
 except ModuleNotFoundError as missing:
     raise ConfigurationError(
         "postgresql:// needs psycopg, which is not installed; pip install 'sojourn[postgres]'"
     ) from missing
 
-__all__ = ["psycopg"]
+__all__ = ["Int8", "psycopg"]

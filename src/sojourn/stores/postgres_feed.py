@@ -12,6 +12,7 @@ import select
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import LiteralString
 
 from sojourn.model import Event
 from sojourn.ports import Page, Store
@@ -54,7 +55,7 @@ class PostgresFeed:
         try:
             self._connection.add_notify_handler(self._note)
             ((channel,),) = self._ask("SELECT sojourn_channel()")
-            self._ask(f"LISTEN {channel}")
+            self._ask(f"LISTEN {channel}".encode())
         except BaseException:
             self.close()
             raise
@@ -62,12 +63,12 @@ class PostgresFeed:
     def _note(self, _: psycopg.Notify) -> None:
         self._has_news = True
 
-    def _ask(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+    def _ask(self, sql: LiteralString | bytes, parameters: Sequence[object] = ()) -> list[Row]:
         connection = self._connection
         connection.deadline = time.monotonic() + DEADLINE_SECONDS
         try:
             cursor = connection.cursor(binary=True)
-            cursor.execute(sql, parameters)  # type: ignore[call-overload]
+            cursor.execute(sql, parameters)
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise store_error(error, self._name) from error

@@ -20,11 +20,13 @@ from sojourn.stores.postgres_connection import (
     store_error,
 )
 from sojourn.stores.postgres_driver import psycopg
-from sojourn.stores.postgres_pool import Given, Pool
+from sojourn.stores.postgres_pool import Pool
 from sojourn.stores.postgres_statements import Statement
 from sojourn.stores.postgres_url import Place
 
 T = TypeVar("T")
+_Waiter = asyncio.Future[LoopConnection | psycopg.Error]
+_Pool = Pool[LoopConnection, _Waiter]
 
 _databases: weakref.WeakSet[LoopDatabase] = weakref.WeakSet()
 
@@ -39,7 +41,7 @@ class LoopDatabase:
     def __init__(self, place: Place) -> None:
         """Open nothing yet."""
         self.place = place
-        self._pool: Pool[LoopConnection] | None = None
+        self._pool: _Pool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._attempts: set[asyncio.Task[None]] = set()
         _databases.add(self)
@@ -75,7 +77,7 @@ class LoopDatabase:
                     connection.deadline = deadline
                     statement = statement or describe()
                     cursor = connection.cursor(binary=True)
-                    await cursor.execute(statement.sql, statement.parameters)  # type: ignore[call-overload]
+                    await cursor.execute(statement.sql, statement.parameters)
                     return statement.answer(await cursor.fetchall())
                 except psycopg.Error as error:
                     if is_unfit(error):
@@ -89,7 +91,7 @@ class LoopDatabase:
             except psycopg.Error as error:
                 raise store_error(error, self.place.name) from error
 
-    def _opened(self) -> Pool[LoopConnection]:
+    def _opened(self) -> _Pool:
         if self._pool is None:
             raise StoreError(f"the database {self.place.name} is not open; call open() first")
         loop = asyncio.get_running_loop()
@@ -101,15 +103,15 @@ class LoopDatabase:
             self._loop = loop
         return self._pool
 
-    def _new_pool(self) -> Pool[LoopConnection]:
+    def _new_pool(self) -> _Pool:
         return Pool(self.place.pool, start=self._start_attempt, new_waiter=_new_waiter)
 
-    def _start_attempt(self, pool: Pool[LoopConnection]) -> None:
+    def _start_attempt(self, pool: _Pool) -> None:
         task = asyncio.get_running_loop().create_task(self._attempt(pool))
         self._attempts.add(task)
         task.add_done_callback(self._attempts.discard)
 
-    async def _attempt(self, pool: Pool[LoopConnection]) -> None:
+    async def _attempt(self, pool: _Pool) -> None:
         try:
             connection = await connect_async(self.place.conninfo)
         except psycopg.Error as error:
@@ -127,17 +129,17 @@ class LoopDatabase:
             self._pool = self._new_pool()
 
 
-def _new_waiter() -> asyncio.Future[Given[LoopConnection]]:
+def _new_waiter() -> _Waiter:
     return asyncio.get_running_loop().create_future()
 
 
-async def _acquire(pool: Pool[LoopConnection], deadline: float) -> LoopConnection:
+async def _acquire(pool: _Pool, deadline: float) -> LoopConnection:
     taken = pool.take()
     if isinstance(taken, LoopConnection):
         return taken
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
-            given = await taken  # type: ignore[misc]
+            given = await taken
     except TimeoutError:
         pool.give_up(taken)
         raise Overdue("no connection before the deadline") from None

@@ -44,7 +44,7 @@ def apply_postgres_migrations(
     )
     for number, script, checksum in pending(applied, namespace=namespace, migrations=migrations):
         # Without parameters psycopg sends a script as it is, whatever it holds.
-        connection.execute(script)  # type: ignore[call-overload]
+        connection.execute(script.encode())
         connection.execute(
             "INSERT INTO sojourn_migrations VALUES (%s, %s, %s)", (namespace, number, checksum)
         )

@@ -8,24 +8,32 @@ and fails everybody who waits for it if it fails.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sojourn.stores.postgres_connection import AnyConnection, discard, is_quiet, is_reusable
 from sojourn.stores.postgres_driver import psycopg
 
+
+class Waiter(Protocol):
+    """A future of threads or of an event loop, for a connection or for why there is none."""
+
+    def done(self) -> bool: ...  # noqa: D102
+    def cancelled(self) -> bool: ...  # noqa: D102
+    def cancel(self) -> bool: ...  # noqa: D102
+    def result(self) -> Any: ...  # noqa: D102
+    def set_result(self, result: Any, /) -> None: ...  # noqa: D102
+
+
 C = TypeVar("C", bound=AnyConnection)
-Given = C | psycopg.Error
-Waiter = Future[Given[C]] | asyncio.Future[Given[C]]
+W = TypeVar("W", bound=Waiter)
 _abandoned: list[object] = []
 """Connections of a parent process: kept, so that nothing finalises them."""
 
 
-class Pool(Generic[C]):
+class Pool(Generic[C, W]):
     """Who is connected, who waits for a connection, and how many are being made.
 
     Args:
@@ -35,7 +43,7 @@ class Pool(Generic[C]):
     """
 
     def __init__(
-        self, size: int, *, start: Callable[[Pool[C]], None], new_waiter: Callable[[], Waiter[C]]
+        self, size: int, *, start: Callable[[Pool[C, W]], None], new_waiter: Callable[[], W]
     ) -> None:
         """Be empty."""
         self._size = size
@@ -44,11 +52,11 @@ class Pool(Generic[C]):
         self._lock = threading.Lock()
         self._open: set[C] = set()
         self._idle: list[C] = []
-        self._waiters: deque[Waiter[C]] = deque()
+        self._waiters: deque[W] = deque()
         self._attempts = 0
         self._is_closed = False
 
-    def take(self) -> C | Waiter[C]:
+    def take(self) -> C | W:
         """Give an idle connection, or the future of one (or of why there is none)."""
         with self._lock:
             # The latest first: the others may rest. One that died meanwhile is found here, before
@@ -75,7 +83,7 @@ class Pool(Generic[C]):
             else:
                 self._hand_over(connection)
 
-    def give_up(self, waiter: Waiter[C]) -> None:
+    def give_up(self, waiter: W) -> None:
         """Wait no longer; what was given at the last moment goes to somebody else."""
         with self._lock:
             if not waiter.done():

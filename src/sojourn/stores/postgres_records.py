@@ -9,11 +9,11 @@ from typing import Any
 from sojourn.errors import StoreError
 from sojourn.model import AuditRecord, Event, Head
 from sojourn.ports import AuditLine, Page, StoreInfo, Versioned, Written
-from sojourn.stores.postgres_driver import psycopg
+from sojourn.stores.postgres_driver import Int8, psycopg
 from sojourn.stores.postgres_migrations import apply_postgres_migrations
 from sojourn.stores.postgres_rows import Row, as_json, audit_of, entry_of, written_of
 from sojourn.stores.postgres_schema import STORE_MIGRATIONS, STORE_NAMESPACE
-from sojourn.stores.postgres_statements import SHARD, Flow, Int8, Statement, instant
+from sojourn.stores.postgres_statements import SHARD, Flow, Statement, instant
 
 PURGE_ROWS = 1000
 """So many of a kind go in one transaction; others write in between."""
@@ -45,7 +45,7 @@ def open_store(connection: psycopg.Connection[Any], *, longest_token_ms: int) ->
 # --- the feed -----------------------------------------------------------------------------------
 
 
-def head(now_ms: int | None, shard: int) -> Statement[Head]:
+def head(_: int | None, shard: int) -> Statement[Head]:
     """See `Store.head`."""
     return Statement(
         "SELECT head_id, head_tag FROM sojourn_shards WHERE shard = %s AND NOT pg_is_in_recovery()",
@@ -55,7 +55,7 @@ def head(now_ms: int | None, shard: int) -> Statement[Head]:
     )
 
 
-def read(now_ms: int | None, shard: int, *, after: int, limit: int = 1000) -> Statement[Page]:
+def read(_: int | None, shard: int, *, after: int, limit: int = 1000) -> Statement[Page]:
     """See `Store.read`; one statement, so that head and entries are of one instant."""
 
     def page(rows: list[Row]) -> Page:
@@ -82,7 +82,11 @@ def _some(rows: list[Row], shard: int) -> list[Row]:
 
 
 def append(
-    now_ms: int | None, shard: int, events: Sequence[Event], *, audit: Sequence[AuditRecord] = ()
+    now_ms: int | None,
+    shard: int,  # noqa: ARG001 - there is one
+    events: Sequence[Event],
+    *,
+    audit: Sequence[AuditRecord] = (),
 ) -> Statement[Written]:
     """See `Store.append`."""
     return Statement(
@@ -95,7 +99,7 @@ def append(
 # --- data and documents -------------------------------------------------------------------------
 
 
-def get_data(now_ms: int | None, sid: str) -> Statement[Versioned | None]:
+def get_data(_: int | None, sid: str) -> Statement[Versioned | None]:
     """See `Store.get_data`."""
     return Statement(
         "SELECT payload, version FROM sojourn_data WHERE sid = %s",
@@ -116,7 +120,7 @@ def put_data(
     )
 
 
-def get_document(now_ms: int | None, name: str) -> Statement[Versioned | None]:
+def get_document(_: int | None, name: str) -> Statement[Versioned | None]:
     """See `Store.get_document`."""
     return Statement(
         "SELECT payload, version FROM sojourn_documents WHERE name = %s",
@@ -127,7 +131,7 @@ def get_document(now_ms: int | None, name: str) -> Statement[Versioned | None]:
 
 
 def put_document(
-    now_ms: int | None, name: str, payload: bytes, *, expected_version: int
+    _: int | None, name: str, payload: bytes, *, expected_version: int
 ) -> Statement[bool]:
     """See `Store.put_document`."""
     return Statement(
@@ -147,7 +151,7 @@ def _first(rows: list[Row]) -> Any:
 
 
 def read_audit(
-    now_ms: int | None,
+    _: int | None,
     *,
     after: int = 0,
     limit: int = 100,
@@ -155,16 +159,19 @@ def read_audit(
     sid: str | None = None,
 ) -> Statement[Sequence[AuditLine]]:
     """See `Store.read_audit`."""
-    conditions, values = ["number > %s"], [Int8(after)]
-    filters = {"subject = %s": subject, "sid = %s": sid}
-    wanted = {condition: value for condition, value in filters.items() if value is not None}
     return Statement(
-        "SELECT number, record::text FROM sojourn_audit "  # noqa: S608 - conditions are our own
-        f"WHERE {' AND '.join([*conditions, *wanted])} ORDER BY number LIMIT %s",
-        (*values, *wanted.values(), Int8(limit)),
-        lambda rows: [AuditLine(number, audit_of(record)) for number, record in rows],
+        "SELECT number, record::text FROM sojourn_audit WHERE number > %s"  # noqa: S608 - our own
+        + (" AND subject = %s" if subject is not None else "")
+        + (" AND sid = %s" if sid is not None else "")
+        + " ORDER BY number LIMIT %s",
+        (Int8(after), *(value for value in (subject, sid) if value is not None), Int8(limit)),
+        _trail,
         is_repeatable=True,
     )
+
+
+def _trail(rows: list[Row]) -> Sequence[AuditLine]:
+    return [AuditLine(number, audit_of(record)) for number, record in rows]
 
 
 def purge(now_ms: int | None) -> Flow[int]:

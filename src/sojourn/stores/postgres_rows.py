@@ -42,7 +42,9 @@ def session_of(remains: bytes, payload: bytes) -> Session:
     return msgspec.structs.replace(rest, seed=kept.seed, chains=kept.chains)
 
 
-def tombstone_of(sid: str, subject: str, ended_at_ms: int, reason: str, remains: bytes) -> Tombstone:
+def tombstone_of(
+    sid: str, subject: str, ended_at_ms: int, reason: str, remains: bytes
+) -> Tombstone:
     """Make a tombstone of its row."""
     kept: Remains = decoded(_decode_remains, remains)
     return Tombstone(
@@ -62,12 +64,12 @@ def as_json(values: Iterable[Event | AuditRecord]) -> list[str] | None:
 
 def entry_of(id_: int, tag: int, previous_tag: int, event: str, expires_at_ms: int) -> Entry:
     """Make an entry of its row."""
-    return Entry(id_, tag, previous_tag, decoded(_decode_event, event), expires_at_ms)
+    return Entry(id_, tag, previous_tag, decoded(_decode_event, event.encode()), expires_at_ms)
 
 
 def audit_of(record: str) -> AuditRecord:
     """Make an audit record of its row."""
-    found: AuditRecord = decoded(_decode_audit, record)
+    found: AuditRecord = decoded(_decode_audit, record.encode())
     return found
 
 

@@ -105,4 +105,4 @@ BEGIN
     is_more := cardinality(v_sids) = {CHUNK_SESSIONS};
 END
 $$;
-"""
+"""  # noqa: S608 - numbers of our own

@@ -86,4 +86,4 @@ BEGIN
     RETURN (v_first, v_head.previous_tag, v_tags, v_expires_at, v_now, p_events)::sojourn_appended;
 END
 $$;
-"""
+"""  # noqa: S608 - numbers of our own

@@ -74,4 +74,4 @@ BEGIN
     RETURN v_removed + v_count;
 END
 $$;
-"""
+"""  # noqa: S608 - numbers of our own

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, LiteralString, TypeVar
 
 from sojourn.errors import StoreError
 from sojourn.model import (
@@ -23,7 +23,7 @@ from sojourn.model import (
     Tombstone,
 )
 from sojourn.ports import Created, Deleted, Found, Written
-from sojourn.stores.postgres_driver import psycopg
+from sojourn.stores.postgres_driver import Int8
 from sojourn.stores.postgres_rows import (
     Row,
     as_json,
@@ -34,8 +34,6 @@ from sojourn.stores.postgres_rows import (
 )
 
 T = TypeVar("T")
-Int8 = psycopg.types.numeric.Int8
-"""One type whatever the size, so that a statement is prepared once."""
 SHARD = 0
 """The only one."""
 
@@ -51,7 +49,7 @@ class Statement(Generic[T]):
         is_repeatable: Whether sending it twice is as good as once.
     """
 
-    sql: str
+    sql: LiteralString
     parameters: Sequence[object]
     answer: Callable[[list[Row]], T]
     is_repeatable: bool = False
@@ -71,7 +69,7 @@ class Deletion:
 
 
 def instant(now_ms: int | None) -> int | None:
-    """Spell a test's instant for SQL."""
+    """Spell a test's instant for SQL: `Int8` whatever its size, so that a statement is prepared once."""
     return None if now_ms is None else Int8(now_ms)
 
 

@@ -53,15 +53,15 @@ def parse_url(url: str) -> Place:
     base, _, query = url.partition("?")
     words = query.split("&") if query else []
     pool = _pool([word.removeprefix("pool=") for word in words if word.startswith("pool=")])
-    theirs = [word for word in words if not word.startswith("pool=")]
+    theirs = "&".join(word for word in words if not word.startswith("pool="))
     try:
-        given = psycopg.conninfo.conninfo_to_dict("?".join([base, *filter(None, ["&".join(theirs)])]))
+        given = psycopg.conninfo.conninfo_to_dict(f"{base}?{theirs}")
     except psycopg.Error:
         raise ConfigurationError(
             "the postgresql:// url cannot be understood; write postgresql://user:password@host/"
             "database, with reserved characters percent-encoded"
         ) from None
-    return Place(psycopg.conninfo.make_conninfo(**(_DEFAULTS | given)), _name(given), pool)
+    return Place(psycopg.conninfo.make_conninfo("", **(_DEFAULTS | given)), _name(given), pool)
 
 
 def _pool(values: list[str]) -> int:

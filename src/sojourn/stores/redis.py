@@ -10,32 +10,180 @@ that an expired one is told from an unknown one), so `purge` takes feed entries 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import wraps
+from importlib.util import find_spec
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sojourn.errors import ConfigurationError
 
-try:
-    import redis
-except ImportError as error:  # pragma: no cover - run in a process of its own
+if find_spec("redis") is None:
     raise ConfigurationError(
         "a store in Redis or Valkey needs the package redis: pip install 'sojourn[redis]'"
-    ) from error
+    )
 
-from sojourn.model import AuditRecord
-from sojourn.ports import AuditLine, Clock, Found, StoreInfo
-from sojourn.stores import redis_facts, redis_feeds, redis_sessions
+from sojourn.ports import Clock, Found, StoreInfo
+from sojourn.stores import redis_facts, redis_journal, redis_sessions
 from sojourn.stores.redis_calls import Flow, Steps
 from sojourn.stores.redis_core import Core
 from sojourn.stores.redis_feed import RedisFeed
 from sojourn.stores.redis_lookups import Lookups
+from sojourn.stores.redis_loop import AwaitedWire
 from sojourn.stores.redis_lua import LINGER_SECONDS
 from sojourn.stores.redis_place import parse_place
 from sojourn.stores.redis_router import DEADLINE_SECONDS
-from sojourn.stores.redis_wire import AwaitedWire, BlockingWire
+from sojourn.stores.redis_wire import BlockingWire
 
 __all__ = ["DEADLINE_SECONDS", "LINGER_SECONDS", "AsyncRedisStore", "RedisStore"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _opening(core: Core, *, longest_token_ms: int) -> Steps[StoreInfo]:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    yield from core.router.connect(deadline=deadline)
+    info = yield from core.router.run(
+        redis_facts.open_store(core, longest_token_ms=longest_token_ms)
+    )
+    core.has_opened(info)
+    return info
+
+
+# --- blocking -------------------------------------------------------------------------------------
+
+
+def _blocking(
+    operation: Callable[Concatenate[Core, P], Flow[T]],
+) -> Callable[Concatenate[RedisStore, P], T]:
+    @wraps(operation)
+    def method(self: RedisStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._wire.drive(self._core.router.run(operation(self._core, *args, **kwargs)))
+
+    return method
+
+
+class RedisStore:
+    """A `Store` in Redis or Valkey.
+
+    Args:
+        url: Where; see `sojourn.stores.redis_place`.
+        clock: A test's clock; None for the servers' own.
+    """
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        """Connect to nobody yet."""
+        self._core = Core(parse_place(url), clock)
+        self._wire = BlockingWire(self._core.place)
+
+    @classmethod
+    def _on(cls, core: Core) -> RedisStore:
+        store = cls.__new__(cls)
+        store._core, store._wire = core, BlockingWire(core.place)  # noqa: SLF001 - its own class
+        return store
+
+    def open(self, *, longest_token_ms: int) -> StoreInfo:
+        """See `Store.open`.
+
+        Raises:
+            StoreError: Redis does not answer.
+            ConfigurationError: It is set up so that it would lose sessions or revocations.
+        """
+        return self._wire.drive(_opening(self._core, longest_token_ms=longest_token_ms))
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._core.has_closed()
+        self._wire.close()
+
+    def feed(self) -> RedisFeed:
+        """See `Store.feed`."""
+        return RedisFeed(self._core, RedisStore._on(self._core))
+
+    head = _blocking(redis_journal.head)
+    create = _blocking(redis_sessions.create)
+    get = _blocking(redis_sessions.get)
+    replace = _blocking(redis_sessions.replace)
+    delete = _blocking(redis_sessions.delete)
+    delete_subject = _blocking(redis_sessions.delete_subject)
+    list = _blocking(redis_sessions.list_sessions)
+    append = _blocking(redis_journal.append)
+    read = _blocking(redis_journal.read)
+    get_data = _blocking(redis_facts.get_data)
+    put_data = _blocking(redis_facts.put_data)
+    get_document = _blocking(redis_facts.get_document)
+    put_document = _blocking(redis_facts.put_document)
+    read_audit = _blocking(redis_journal.read_audit)
+    take_audit = _blocking(redis_journal.take_audit)
+    drop_audit = _blocking(redis_journal.drop_audit)
+    purge = _blocking(redis_journal.purge)
+
+
+# --- awaited --------------------------------------------------------------------------------------
+
+
+def _awaited(
+    operation: Callable[Concatenate[Core, P], Flow[T]],
+) -> Callable[Concatenate[AsyncRedisStore, P], Coroutine[Any, Any, T]]:
+    @wraps(operation)
+    async def method(self: AsyncRedisStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(operation(self._core, *args, **kwargs))
+
+    return method
+
+
+class AsyncRedisStore:
+    """An `AsyncStore` in Redis or Valkey.
+
+    Args:
+        url: Where; see `sojourn.stores.redis_place`.
+        clock: A test's clock; None for the servers' own.
+    """
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        """Connect to nobody yet."""
+        self._core = Core(parse_place(url), clock)
+        self._wire = AwaitedWire(self._core.place)
+        self._lookups = Lookups(self._core, self._run)
+
+    async def open(self, *, longest_token_ms: int) -> StoreInfo:
+        """See `Store.open`.
+
+        Raises:
+            StoreError: Redis does not answer.
+            ConfigurationError: It is set up so that it would lose sessions or revocations.
+        """
+        return await self._wire.drive(_opening(self._core, longest_token_ms=longest_token_ms))
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        self._core.has_closed()
+        await self._wire.close()
+
+    def feed(self) -> RedisFeed:
+        """See `Store.feed`."""
+        return RedisFeed(self._core, RedisStore._on(self._core))  # noqa: SLF001 - the two are one module
+
+    async def get(self, sid: str) -> Found:
+        """See `Store.get`; look-ups of one turn of the loop travel together."""
+        return await self._lookups.get(sid)
+
+    async def _run(self, flow: Flow[T]) -> T:
+        return await self._wire.drive(self._core.router.run(flow))
+
+    head = _awaited(redis_journal.head)
+    create = _awaited(redis_sessions.create)
+    replace = _awaited(redis_sessions.replace)
+    delete = _awaited(redis_sessions.delete)
+    delete_subject = _awaited(redis_sessions.delete_subject)
+    list = _awaited(redis_sessions.list_sessions)
+    append = _awaited(redis_journal.append)
+    read = _awaited(redis_journal.read)
+    get_data = _awaited(redis_facts.get_data)
+    put_data = _awaited(redis_facts.put_data)
+    get_document = _awaited(redis_facts.get_document)
+    put_document = _awaited(redis_facts.put_document)
+    read_audit = _awaited(redis_journal.read_audit)
+    take_audit = _awaited(redis_journal.take_audit)
+    drop_audit = _awaited(redis_journal.drop_audit)
+    purge = _awaited(redis_journal.purge)

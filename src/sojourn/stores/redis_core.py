@@ -11,10 +11,10 @@ from sojourn.handles import shard_of_sid, shard_of_subject
 from sojourn.model import AuditRecord
 from sojourn.ports import Clock, StoreInfo
 from sojourn.stores.redis_calls import Call, Command, Word
+from sojourn.stores.redis_entries import encode, store_id
 from sojourn.stores.redis_keys import Keys
 from sojourn.stores.redis_lua import Script
 from sojourn.stores.redis_place import Place
-from sojourn.stores.redis_records import encode, store_id
 from sojourn.stores.redis_router import LOST, Router
 
 

@@ -8,8 +8,8 @@ from sojourn.errors import ConfigurationError, StoreError
 from sojourn.ports import StoreInfo, Versioned
 from sojourn.stores.redis_calls import Call, Flow
 from sojourn.stores.redis_core import Core
+from sojourn.stores.redis_entries import store_id, unpack_versioned
 from sojourn.stores.redis_lua import OPEN_SHARD, OPEN_STORE, PUT_DATA, PUT_DOCUMENT
-from sojourn.stores.redis_records import store_id, unpack_versioned
 
 _PLACEMENT_KEY_BYTES = 32
 

@@ -13,18 +13,17 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-import redis
 from redis.exceptions import RedisError
 
 from sojourn.errors import StoreError
 from sojourn.model import Event
 from sojourn.ports import Page, Store
-from sojourn.stores.redis_calls import Exchange
+from sojourn.stores.redis_connections import listening_connection
 from sojourn.stores.redis_core import Core
-from sojourn.stores.redis_feeds import read_all
+from sojourn.stores.redis_journal import read_all
 from sojourn.stores.redis_place import Address
 from sojourn.stores.redis_router import DEADLINE_SECONDS
-from sojourn.stores.redis_wire import BlockingWire, connection_of
+from sojourn.stores.redis_wire import BlockingWire
 from sojourn.stores.restoring import restore
 
 QUIET_SECONDS = 5.0
@@ -36,15 +35,14 @@ class RedisFeed:
 
     Args:
         core: The store.
-        store: A blocking store on it, to restore through.
-        wire: The reader's own connections.
+        store: A blocking store on it, to restore through; it is the reader's to close.
     """
 
-    def __init__(self, core: Core, store: Store, wire: BlockingWire) -> None:
+    def __init__(self, core: Core, store: Store) -> None:
         """Connect at the first read."""
         self._core = core
         self._store = store
-        self._wire = wire
+        self._wire = BlockingWire(core.place)
         self._subscription: _Subscription | None = None
         self._closed = threading.Event()
 
@@ -53,9 +51,7 @@ class RedisFeed:
         self._subscribe()
         router = self._core.router
         shape = router.shape
-        pages, is_refused = self._wire.drive(
-            router.run(read_all(self._core, after, limit=limit))
-        )
+        pages, is_refused = self._wire.drive(router.run(read_all(self._core, after, limit=limit)))
         if is_refused and shape is not None:
             deadline = time.monotonic() + DEADLINE_SECONDS
             with suppress(StoreError):  # a failover may be under way; the next read looks again
@@ -101,13 +97,12 @@ class RedisFeed:
 
 
 class _Subscription:
-    """One subscription on one node."""
+    """One subscription on one node; another thread may close it during a wait."""
 
     def __init__(self, core: Core, address: Address) -> None:
         self.address = address
-        self._connection = connection_of(
-            core.place, Exchange(address, ()), seconds=DEADLINE_SECONDS
-        )
+        self._connection = listening_connection(core.place, address, seconds=DEADLINE_SECONDS)
+        self._in_use = threading.Lock()
         self._connection.connect()
         self._connection.send_command("SUBSCRIBE", core.keys.channel, check_health=False)
         self._connection.read_response()
@@ -117,15 +112,15 @@ class _Subscription:
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for a word; False where the subscription is lost."""
         try:
-            if self._connection.can_read(timeout_seconds):
+            with self._in_use:
+                if not self._connection.can_read(timeout_seconds):
+                    return self._is_there()
                 while self._connection.can_read(0):
                     self._connection.read_response()
-                self._heard_at, self._is_asked = time.monotonic(), False
-                return True
-            return self._is_there()
-        except (RedisError, OSError, AttributeError, ValueError):
-            # The latter two are what redis-py makes of a socket that another thread has closed.
+        except RedisError:
             return False
+        self._heard_at, self._is_asked = time.monotonic(), False
+        return True
 
     def _is_there(self) -> bool:
         silent_seconds = time.monotonic() - self._heard_at
@@ -138,4 +133,7 @@ class _Subscription:
         return True
 
     def close(self) -> None:
-        self._connection.disconnect()
+        """End it. A wait under way sees the end of the stream before the socket is taken from it."""
+        self._connection.shut()
+        with self._in_use:
+            self._connection.disconnect()

@@ -21,8 +21,11 @@ Address = tuple[str, int]
 
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
+DEFAULT_PREFIX = "sojourn"
+_LAST_PORT = 65_535
 _SCHEME = re.compile(r"(?:redis|valkey)(s?)(?:\+(sentinel|cluster))?")
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_KINDS: dict[str | None, Kind] = {None: "node", "sentinel": "sentinel", "cluster": "cluster"}
 _FORMS = (
     "redis://[user:password@]host:port/db, redis+cluster://host:port,host:port or "
     "redis+sentinel://host:port,host:port/service[/db]; rediss for TLS"
@@ -56,7 +59,7 @@ class Place:
     is_encrypted: bool = False
     db: int = 0
     service: str = ""
-    prefix: str = "sojourn"
+    prefix: str = DEFAULT_PREFIX
     replicas: int = 0
     wait_ms: int = 500
     pool: int = 16
@@ -76,7 +79,7 @@ def parse_place(url: str) -> Place:
     match = _SCHEME.fullmatch(scheme)
     if match is None:
         raise ConfigurationError(f"this is no URL of a Redis or Valkey; give {_FORMS}")
-    kind: Kind = match[2] or "node"  # type: ignore[assignment] - the pattern has the two others
+    kind = _KINDS[match[2]]
     rest, _, query = rest.partition("?")
     authority, _, path = rest.partition("/")
     credentials, _, hosts = authority.rpartition("@")
@@ -104,7 +107,7 @@ def parse_place(url: str) -> Place:
 
 def _address(text: str, default_port: int) -> Address:
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::(\d{1,5}))?", text)
-    if match is None or int(match[2] or default_port) > 65_535:
+    if match is None or int(match[2] or 0) > _LAST_PORT:
         raise ConfigurationError(f"a host of the Redis URL cannot be read; give {_FORMS}")
     return match[1].strip("[]"), int(match[2] or default_port)
 
@@ -126,7 +129,7 @@ def _service_and_db(kind: Kind, path: str) -> tuple[str, int]:
 
 def _parameters(query: str) -> tuple[str, dict[str, int]]:
     given = dict(parse_qsl(query, keep_blank_values=True))
-    prefix = given.pop("prefix", Place.__dataclass_fields__["prefix"].default)
+    prefix = given.pop("prefix", DEFAULT_PREFIX)
     numbers = {name: default for name, (default, _, _) in _NUMBERS.items()}
     for name, text in given.items():
         if name not in _NUMBERS:

@@ -1,47 +1,33 @@
 """The bytes of what is stored, in a form that scripts can read where they must decide.
 
-A session is ``S`` · revision (4) · end of life (6) · position (7) · created (6) · subject (1 of length,
+A session is ``S`` · revision (4) · end of life (6) · position (7) · created (6) · subject (2 of length,
 then itself) · core (2 of length, then seed and chains) · the rest. A tombstone is ``T`` · ended (6) ·
 reason (2 of length, then itself) and the same bytes from `created` to the core, so that a script
 makes one from the other by cutting. Numbers are big-endian, instants milliseconds; core and rest are
 msgpack arrays, instants in them relative to `created` (a third of what names and full numbers take).
-
-A head is store (8) · longest token (6) · id (7) · tag (7) · heartbeat (7) · fence (7) · last audit
-number (7). An entry is tag (7) · previous tag (7) · expiry (6) · floor (7) · permanent (1) · event.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from sojourn.errors import StoreError
 from sojourn.model import (
-    AuditRecord,
     Chain,
-    Entry,
-    Event,
-    Head,
     Mode,
     Purpose,
     Session,
     Tombstone,
     Transport,
 )
-from sojourn.ports import Versioned
+from sojourn.stores.redis_entries import encode, not_understood
 
 _MODES: tuple[Mode, ...] = ("session", "jwt", "hybrid")
 _TRANSPORTS: tuple[Transport, ...] = ("cookie", "bearer")
-_HEAD_BYTES = 49
-_SUBJECT_AT = 24
-"""Where a session says how long its subject is."""
+_CREATED_AT = 18
+"""Where in a session begins what its tombstone keeps."""
 
-encode = msgspec.msgpack.Encoder().encode
-_decode_event = msgspec.msgpack.Decoder(Event).decode
-_decode_audit = msgspec.msgpack.Decoder(AuditRecord).decode
 _decode_core = msgspec.msgpack.Decoder(list[Any]).decode
 
 
@@ -65,14 +51,6 @@ class _Rest(msgspec.Struct, frozen=True, array_like=True):
 
 _decode_rest = msgspec.msgpack.Decoder(_Rest).decode
 _DEFAULTS = _Rest(0, 0, 0, 0)
-
-
-def store_id(placement_key: bytes) -> bytes:
-    """Give what marks a shard as part of a store; it says nothing about the key."""
-    return hashlib.sha256(b"sojourn store" + placement_key).digest()[:8]
-
-
-# --- sessions and tombstones ----------------------------------------------------------------------
 
 
 def pack_session(session: Session) -> bytes:
@@ -104,7 +82,7 @@ def pack_session(session: Session) -> bytes:
             session.dies_at_ms.to_bytes(6),
             session.position.to_bytes(7),
             created_ms.to_bytes(6),
-            len(subject).to_bytes(1),
+            len(subject).to_bytes(2),
             subject,
             len(core).to_bytes(2),
             core,
@@ -166,13 +144,15 @@ def unpack_record(sid: str, packed: bytes | None) -> Session | Tombstone | None:
     if packed is None:
         return None
     try:
-        return _unpack_session(sid, packed) if packed[:1] == b"S" else _unpack_tombstone(sid, packed)
+        return (
+            _unpack_session(sid, packed) if packed[:1] == b"S" else _unpack_tombstone(sid, packed)
+        )
     except (ValueError, IndexError, TypeError, msgspec.MsgspecError) as error:
         raise not_understood(error) from error
 
 
 def _unpack_session(sid: str, packed: bytes) -> Session:
-    created_ms, subject, core, end = _unpack_middle(packed, 18)
+    created_ms, subject, core, end = _unpack_middle(packed, _CREATED_AT)
     seed, chains = _unpack_core(core, created_ms)
     rest = _decode_rest(packed[end:])
     return Session(
@@ -203,8 +183,8 @@ def _unpack_session(sid: str, packed: bytes) -> Session:
 
 def _unpack_middle(packed: bytes, start: int) -> tuple[int, str, bytes, int]:
     created_ms = int.from_bytes(packed[start : start + 6])
-    subject_end = start + 7 + packed[start + 6]
-    subject = packed[start + 7 : subject_end].decode()
+    subject_end = start + 8 + int.from_bytes(packed[start + 6 : start + 8])
+    subject = packed[start + 8 : subject_end].decode()
     core_end = subject_end + 2 + int.from_bytes(packed[subject_end : subject_end + 2])
     return created_ms, subject, packed[subject_end + 2 : core_end], core_end
 
@@ -221,76 +201,3 @@ def _unpack_tombstone(sid: str, packed: bytes) -> Tombstone:
         reason=packed[9:reason_end].decode(),
         ended_at_ms=int.from_bytes(packed[1:7]),
     )
-
-
-def not_understood(error: Exception) -> StoreError:
-    """Say that stored bytes are not what this version writes."""
-    return StoreError(
-        f"a record in Redis cannot be understood ({type(error).__name__}); restore a backup, or "
-        "install the version that wrote it"
-    )
-
-
-# --- heads, entries, the trail --------------------------------------------------------------------
-
-
-def unpack_head(packed: bytes | None, store: bytes) -> Head | None:
-    """Read a shard's head; None where it is not (any more) this store's."""
-    if packed is None or packed[:8] != store or len(packed) != _HEAD_BYTES:
-        return None
-    return Head(int.from_bytes(packed[14:21]), int.from_bytes(packed[21:28]))
-
-
-def unpack_entries(rows: Iterable[Sequence[Any]]) -> tuple[Entry, ...]:
-    """Read entries as a stream gives them: an id and its one field each."""
-    return tuple(_entry(int(id_.partition(b"-")[0]), value) for id_, (_, value) in rows)
-
-
-def _entry(id_: int, packed: bytes) -> Entry:
-    try:
-        event = _decode_event(packed[28:])
-    except msgspec.MsgspecError as error:
-        raise not_understood(error) from error
-    if floor := int.from_bytes(packed[20:27]):
-        event = msgspec.structs.replace(event, floor=floor)
-    return Entry(
-        id_,
-        int.from_bytes(packed[:7]),
-        int.from_bytes(packed[7:14]),
-        event,
-        int.from_bytes(packed[14:20]),
-    )
-
-
-def unpack_written(rows: Iterable[Sequence[Any]]) -> tuple[Entry, ...]:
-    """Read entries as a script that has just appended them answers: an id and its bytes each."""
-    return tuple(_entry(id_, packed) for id_, packed in rows)
-
-
-def unpack_audit(packed: bytes) -> AuditRecord:
-    """Read a line of the trail.
-
-    Raises:
-        StoreError: It is damaged, or a newer version's.
-    """
-    try:
-        return _decode_audit(packed)
-    except msgspec.MsgspecError as error:
-        raise not_understood(error) from error
-
-
-_ANY_SID = "~" * 22
-
-
-def around_sid(value: Event | AuditRecord) -> list[bytes]:
-    """Give the bytes before and after the sid, for a script that knows it only later."""
-    packed = encode(msgspec.structs.replace(value, sid=_ANY_SID))
-    return cast("list[bytes]", packed.split(_ANY_SID.encode()))
-
-
-# --- data and documents ---------------------------------------------------------------------------
-
-
-def unpack_versioned(packed: bytes | None) -> Versioned | None:
-    """Read bytes with their version in front."""
-    return None if packed is None else Versioned(packed[4:], int.from_bytes(packed[:4]))

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sojourn.model import ANY, Any_, AuditRecord, Event, Kind, OnExcess, Session
 from sojourn.ports import Created, Deleted, Found, Written
 from sojourn.stores.redis_calls import Flow
 from sojourn.stores.redis_core import Core
+from sojourn.stores.redis_entries import around_sid, encode, unpack_written
 from sojourn.stores.redis_lua import CHUNK, CREATE, CUT, DELETE, LIST, REPLACE, SWEEP
-from sojourn.stores.redis_records import (
-    around_sid,
-    encode,
-    member,
-    pack_session,
-    unpack_record,
-    unpack_written,
-)
+from sojourn.stores.redis_records import member, pack_session, unpack_record
 
 _LIMIT_EVENT = around_sid(Event(kind=Kind.ENDED, reason="session_limit"))
 
@@ -58,7 +52,7 @@ def lookup(core: Core, shard: int, sids: Sequence[str]) -> Flow[list[Found]]:
     return found
 
 
-def lookups(core: Core, by_shard: dict[int, Sequence[str]]) -> Flow[list[list[Found]]]:
+def lookups(core: Core, by_shard: Mapping[int, Sequence[str]]) -> Flow[list[list[Found]]]:
     """Read sessions of several shards, in one round trip a node."""
     time = () if core.clock else (("TIME",),)
     calls = []

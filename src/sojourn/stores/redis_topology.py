@@ -81,19 +81,20 @@ def _cluster(
             troubles.append(f"{address[0]}:{address[1]}: some slots have no node")
             continue
         facts = yield from _facts(dict.fromkeys(nodes), deadline)
-        has_replicas = any([_check(place, node, facts[node]) for node in facts])
+        has_replicas = max(_check(place, node, facts[node]) for node in facts)
         return Shape(nodes, has_replicas, tuple(dict.fromkeys([*nodes, address]))), keys
     raise StoreError(f"no node of the cluster says who has which slots ({'; '.join(troubles)})")
 
 
 def _owners(keys: Keys, ranges: Sequence[Any], asked: Address) -> tuple[Address, ...] | None:
     """Read an answer to CLUSTER SLOTS; a node that does not know its own name is the one asked."""
-    owners = [
-        next((row[2] for row in ranges if row[0] <= slot <= row[1]), None) for slot in keys.slots
-    ]
-    if None in owners:
-        return None
-    return tuple((host.decode() if host else asked[0], int(port)) for host, port, *_ in owners)  # type: ignore[misc] - none is None
+    nodes = []
+    for slot in keys.slots:
+        owner = next((row[2] for row in ranges if row[0] <= slot <= row[1]), None)
+        if owner is None:
+            return None
+        nodes.append((owner[0].decode() if owner[0] else asked[0], int(owner[1])))
+    return tuple(nodes)
 
 
 def _facts(addresses: Iterable[Address], deadline: float) -> Steps[dict[Address, dict[str, str]]]:
@@ -120,7 +121,9 @@ def _check(place: Place, address: Address, facts: Mapping[str, str]) -> bool:
     where = f"the Redis at {address[0]}:{address[1]}"
     version = facts.get("redis_version", "0.0")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        raise ConfigurationError(f"{where} is version {version}; use Redis 7.0, Valkey 7.2 or later")
+        raise ConfigurationError(
+            f"{where} is version {version}; use Redis 7.0, Valkey 7.2 or later"
+        )
     if facts.get("role", "master") != "master":
         raise StoreError(f"{where} is a replica; give the primary, its sentinels or the cluster")
     policy = facts.get("maxmemory_policy", "noeviction")

@@ -198,9 +198,11 @@ def _host(request: Fetch) -> str:
 
 def _failure(request: Fetch, error: Exception) -> FetchError:
     """Say what failed without what was sent."""
-    word = "took too long" if isinstance(error, TimeoutError) else type(error).__name__
-    detail = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or ""
-    return FetchError(f"{_host(request)}: {word}{f' ({detail})' if detail else ''}")
+    if isinstance(error, TimeoutError):
+        return FetchError(f"{_host(request)} took too long")
+    # Of http.client's own errors the text may quote what the other end said; it is left out.
+    detail = str(error) if isinstance(error, OSError) else type(error).__name__
+    return FetchError(f"{_host(request)}: {detail}")
 
 
 def _proxy_headers(user: str | None, password: str | None) -> dict[str, str]:

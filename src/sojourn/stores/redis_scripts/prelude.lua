@@ -65,8 +65,8 @@ local function is_session(record)
 end
 
 local function read_session(record)
-  local _, revision, dies, position, _, length = struct.unpack('>BI4I6I7I6B', record)
-  return revision, dies, position, string.sub(record, 26, 25 + length)
+  local _, revision, dies, position, _, length = struct.unpack('>BI4I6I7I6I2', record)
+  return revision, dies, position, string.sub(record, 27, 26 + length)
 end
 
 local function life(dies)
@@ -95,7 +95,7 @@ local function bury(sid, record, reason)
   if subject == '' then
     redis.call('DEL', key)  -- a guest has nobody to be told why
   else
-    local core_at = 26 + #subject
+    local core_at = 27 + #subject
     local core_end = core_at + 1 + struct.unpack('>I2', record, core_at)
     local tombstone = struct.pack('>BI6I2', 84, now, #reason) .. reason .. string.sub(record, 19, core_end)
     redis.call('SET', key, tombstone, 'PX', TOMBSTONE_MS)

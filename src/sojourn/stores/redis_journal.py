@@ -14,14 +14,14 @@ from sojourn.model import AuditRecord, Event, Head, Kind
 from sojourn.ports import AuditLine, Page, Written
 from sojourn.stores.redis_calls import Call, Flow
 from sojourn.stores.redis_core import Core
-from sojourn.stores.redis_lua import APPEND, PURGE, READ
-from sojourn.stores.redis_records import (
+from sojourn.stores.redis_entries import (
     encode,
     unpack_audit,
     unpack_entries,
     unpack_head,
     unpack_written,
 )
+from sojourn.stores.redis_lua import APPEND, PURGE, READ
 
 BEAT_MS = 1_000
 """How old a replicated shard's newest entry may be before a reader writes a heartbeat."""
@@ -41,9 +41,7 @@ def append(
 ) -> Flow[Written]:
     """See `Store.append`."""
     words = [word for event in events for word in (encode(event), int(event.kind is Kind.KEY))]
-    call = core.script(
-        APPEND, shard, (), len(events), *words, audit=audit, is_acknowledged=True
-    )
+    call = core.script(APPEND, shard, (), len(events), *words, audit=audit, is_acknowledged=True)
     ((now_ms, rows),) = yield (call,)
     return Written(unpack_written(rows), now_ms)
 
@@ -76,7 +74,9 @@ def purge(core: Core) -> Flow[int]:
     removed = 0
     places: dict[int, bytes] = dict.fromkeys(range(core.opened.shards), b"-")
     while places:
-        replies = yield [core.script(PURGE, shard, ("f",), start) for shard, start in places.items()]
+        replies = yield [
+            core.script(PURGE, shard, ("f",), start) for shard, start in places.items()
+        ]
         answers = dict(zip(places, replies, strict=True))
         removed += sum(count for _, _, count, _ in answers.values())
         places = {shard: start for shard, (_, _, _, start) in answers.items() if start}
@@ -118,9 +118,7 @@ def read_audit(
 
 def _audit_call(core: Core, shard: int, after: int, count: int) -> Call:
     (key, trail) = core.keys.named(shard, "a")
-    return core.command(
-        shard, ("GET", key), ("XRANGE", trail, f"({after}-0", "+", "COUNT", count)
-    )
+    return core.command(shard, ("GET", key), ("XRANGE", trail, f"({after}-0", "+", "COUNT", count))
 
 
 def take_audit(core: Core, limit: int) -> Flow[Sequence[AuditLine]]:
