@@ -27,8 +27,13 @@ import os, shutil, signal, sys, time
 def hit(pid, number):
     try:
         os.kill(pid, number)
+        with open(f"/proc/{pid}/stat") as stat:  # where no init process buries it, it stays a zombie
+            if stat.read().rpartition(")")[2].split()[0] == "Z":
+                left.pop(pid)
     except ProcessLookupError:
         left.pop(pid, None)
+    except OSError:
+        pass  # no such file on this system
 
 left = {}
 for line in sys.stdin:
@@ -37,8 +42,8 @@ for line in sys.stdin:
     if not ending:
         del left[pid]
 for pid, ending in list(left.items()):
-    hit(pid, ending)
     hit(pid, signal.SIGCONT)
+    hit(pid, ending)
 deadline = time.monotonic() + 10
 while left and time.monotonic() < deadline:
     time.sleep(0.02)

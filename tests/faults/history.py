@@ -115,8 +115,9 @@ def judge(history: Iterable[Operation], *, grace_ms: float) -> list[Violation]:
         if login is None:
             continue  # whoever signed in never heard of it: what concerned it is not known
         found += _accepted_when_over(login, of_session, of_subject)
-        found += _outdated_roles(login, of_session, of_subject)
-        found += _refused_for_nothing(login, of_session, of_subject, grace_ms)
+        first_end = _first_end(login, of_session, of_subject, grace_ms)
+        found += _outdated_roles(login, of_session, of_subject, first_end)
+        found += _refused_for_nothing(login, of_session, first_end)
     return found
 
 
@@ -192,26 +193,32 @@ def _says_over(one: Operation) -> bool:
 
 
 def _refused_for_nothing(
+    login: Operation, of_session: Sequence[Operation], first_end: int
+) -> Iterator[Violation]:
+    """Nobody is told that a sign-in was ended which nobody can have ended."""
+    for one in of_session:
+        if one.outcome == "refused" and one.code in _ENDED and one.end <= first_end:
+            yield Violation("refused as ended, and nobody ended it", (login, one))
+
+
+def _first_end(
     login: Operation,
     of_session: Sequence[Operation],
     of_subject: Sequence[Operation],
     grace_ms: float,
-) -> Iterator[Violation]:
-    """Nobody is told that a sign-in was ended which nobody can have ended."""
-    causes = [one for one in of_session if one.name in {"revoke", "logout"}]
+) -> int:
+    """Give when the first call began that can have ended a session, acknowledged or not."""
+    causes = [one.start for one in of_session if one.name in {"revoke", "logout"}]
     for one in of_subject:
         if one.name == "revoke_all" and one.keep != login.sid and login.start < one.end:
-            causes.append(one)
+            causes.append(one.start)
         if one.name == "update" and login.is_stateless and login.start < one.end:
-            causes.append(one)
+            causes.append(one.start)
     # A refresh of something replaced ends the session, whatever its own outcome was.
     for one in of_session:
         if one.name == "refresh" and not one.is_ok and _can_be_reuse(one, of_session, grace_ms):
-            causes.append(one)
-    begun = min((one.start for one in causes), default=NEVER)
-    for one in of_session:
-        if one.outcome == "refused" and one.code in _ENDED and one.end <= begun:
-            yield Violation("refused as ended, and nobody ended it", (login, one))
+            causes.append(one.start)
+    return min(causes, default=NEVER)
 
 
 def _can_be_reuse(one: Operation, of_session: Sequence[Operation], grace_ms: float) -> bool:
@@ -234,7 +241,10 @@ def _can_be_reuse(one: Operation, of_session: Sequence[Operation], grace_ms: flo
 
 
 def _outdated_roles(
-    login: Operation, of_session: Sequence[Operation], of_subject: Sequence[Operation]
+    login: Operation,
+    of_session: Sequence[Operation],
+    of_subject: Sequence[Operation],
+    first_end: int,
 ) -> Iterator[Violation]:
     """After an acknowledged change the new roles are shown, or later ones."""
     updates = [one for one in of_subject if one.name == "update"]
@@ -251,7 +261,8 @@ def _outdated_roles(
             if value.start < one.end
             and not any(
                 update.is_ok
-                and update.start >= value.end
+                and value.end <= update.start
+                and update.end <= first_end  # what is gone is not changed any more
                 and update.end + _bound_ns(one, update) < one.start
                 for update in updates
             )

@@ -19,7 +19,7 @@ OPERATIONS = 800
 
 SEEDED = {
     NoCompareAndSwap: "one generation has two successors",
-    Resurrecting: "accepted after it was over",
+    Resurrecting: "one generation has two successors",
     LossyFeed: "accepted after it was over",
     SilentWhereAbsent: "accepted after it was over",
     EventForgotten: "roles that had been changed were shown",
@@ -28,7 +28,7 @@ SEEDED = {
 """Stores with one fault each, and the promise that its fault breaks."""
 
 WEIGHTS = {
-    Resurrecting: {"login": 15, "refresh": 50, "check": 15, "revoke": 20},
+    Resurrecting: {"login": 15, "refresh": 60, "revoke": 25},
     LossyFeed: {"login": 30, "check": 50, "revoke": 20},
 }
 """Where the usual mix seldom meets the fault."""

@@ -89,6 +89,12 @@ GOOD = {
         op("update", 11, roles=("newer",)),
         check(9999, roles=("new",)),
     ],
+    "roles of a session that was ended meanwhile, within the bound": [
+        op("login", 0, roles=("old",)),
+        op("revoke", 10, took_ms=9),
+        op("update", 15, roles=("new",)),
+        check(20, process="two", roles=("old",)),
+    ],
     "an update nobody acknowledged": [
         op("login", 0, roles=("old",)),
         op("update", 10, roles=("new",), outcome="unknown"),

@@ -138,6 +138,7 @@ def test_sentinels_replace_a_primary_they_cannot_reach():
             assert f"/{service.master_name}" == service.url[-8:]
             assert proxy.port == service.primary_port()
             assert "OK" == ask(primary.port, "SET", "a", "b")
+            wait_until(lambda: ask(replica.port, "GET", "a") == "b", what="replication")
             proxy.cut()
             wait_until(lambda: service.primary_port() == replica.port, what="another primary")
             assert "b" == ask(replica.port, "GET", "a")
@@ -151,15 +152,15 @@ def test_sentinels_replace_a_primary_they_cannot_reach():
 
 
 def test_a_database_keeps_what_was_committed_over_a_kill():
-    """`kill` ends the server with its children; `restart` serves the same data."""
-    with services_postgres.running_postgres(max_connections=20) as postgres:
+    """`kill` ends the server with its children; `restart` serves the same data, fsync or not."""
+    with services_postgres.running_postgres(fsync=False, max_connections=20) as postgres:
         (pid,) = postgres.pids
         if user := services_keeper.nobody():  # PostgreSQL refuses root
             assert user["user"] == psutil.Process(pid).uids().effective
             assert user["user"] == postgres.nodes[0].folder.stat().st_uid
-        url = postgres.new_database()
+        url = postgres.new_schema()
         with psycopg.connect(url) as connection:
-            assert ("on",) == connection.execute("SHOW fsync").fetchone()
+            assert ("off",) == connection.execute("SHOW fsync").fetchone()
             assert ("20",) == connection.execute("SHOW max_connections").fetchone()
             connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
         children = [child.pid for child in psutil.Process(pid).children()]
@@ -177,6 +178,7 @@ def test_schemas_and_databases_do_not_see_each_other(shared_postgres):
     urls = [make() for make in (shared_postgres.new_schema, shared_postgres.new_database) * 2]
     for number, url in enumerate(urls):
         with psycopg.connect(url) as connection:
+            assert ("on",) == connection.execute("SHOW fsync").fetchone()
             assert (None,) == connection.execute("SELECT to_regclass('kept')").fetchone()
             connection.execute(f"CREATE TABLE kept AS SELECT {number} AS value")
     for number, url in enumerate(urls):

@@ -238,3 +238,25 @@ def test_closing_while_nothing_is_open(authority):
     verifier.warm()
     eventually(lambda: verifier._core._followers[0]._failures > 2)
     verifier.close()
+
+
+def test_a_poll_that_a_check_makes_already(authority):
+    """The thread waits for it instead of asking as well."""
+    verifier = authority.verifier(is_following=True)
+    flight, _ = verifier._core.states[0].feed_flights.board(joins_sent=True)
+    verifier._core.start()
+    eventually(lambda: verifier._core.is_started)
+    assert 0 == authority.asked[FEED]
+    flight.run()
+    eventually(lambda: verifier.lag_seconds < 1)
+    verifier.close()
+
+
+def test_a_key_that_is_revoked_before_any_is_known(authority):
+    """The snapshot may come before the keys; what it takes back never comes into use."""
+    verifier = authority.verifier()
+    authority.append("key", kid="first")
+    state = verifier._core.states[0]
+    flight, _ = state.feed_flights.board(joins_sent=True)
+    flight.run()
+    assert "invalid_token" == refusal_of(verifier, authority.token())

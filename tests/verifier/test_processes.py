@@ -80,3 +80,16 @@ def test_a_fork(authority, clocks):
     in_a_child(child)
     assert verifier.check(incoming).principal, "the parent goes on as before"
     verifier.close()
+
+
+def test_what_a_fork_forgets(authority):
+    """The rule itself: every verifier of the process starts over."""
+    from sojourn.verifier import core as core_module
+
+    verifier = authority.verifier()
+    verifier.warm()
+    assert verifier.is_fresh
+    core_module._forget_after_fork()
+    assert (inf, None) == (verifier.lag_seconds, verifier.issuers[0].key_age_seconds)
+    verifier.warm()
+    assert verifier.is_fresh

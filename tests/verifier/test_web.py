@@ -102,6 +102,15 @@ def test_too_slow(part, web):
         assert time.monotonic() - started < 5
 
 
+def test_no_time_is_left():
+    """A read after the deadline does not wait at all."""
+    from sojourn.verifier.web import _Bounded
+
+    assert _Bounded(deadline=time.monotonic() + 60).seconds() > 50
+    with pytest.raises(TimeoutError):
+        _Bounded(deadline=time.monotonic()).seconds()
+
+
 def test_nobody_there(web):
     """A refused connection, and one that is closed at once, are failures that name the host."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -290,3 +299,17 @@ def test_a_stream_that_is_closed_from_elsewhere(web):
         assert not thread.is_alive()
         assert [] == read
         over.set()
+
+
+def test_a_stream_that_fails_because_it_was_closed(web):
+    """What reading fails with after closing is no failure of the stream."""
+    with served({"/": streaming(b"data: 1\n")}) as server:
+        stream = web.stream(Fetch(url=f"{server.url}/"))
+
+        class Failing:
+            def readline(self, _limit):
+                raise OSError("bad file descriptor")
+
+        stream._response = Failing()
+        stream.close()
+        assert [] == list(stream.lines())

@@ -375,6 +375,7 @@ class RevocationFeed:
         return _Following(self._stream(self._hub, cursor, authorization), self._hub, name)
 
     async def _snapshot(self, shards: int) -> dict[str, Any]:
+        await self._catch_up(shards)
         entries: list[Entry] = []
         heads: list[Head] = []
         for shard in range(shards):
@@ -393,12 +394,18 @@ class RevocationFeed:
     async def _on(self, cursor: Cursor) -> dict[str, Any]:
         """Read on after a cursor, from the store itself: whoever polls wants to know now."""
         core = self.auth.sojourn.core
+        await self._catch_up(len(cursor))
         heads, entries = list(cursor), []
         for shard, head in enumerate(cursor):
             async for entry in entries_after(core, shard, head):
                 heads[shard] = Head(entry.id, entry.tag)
                 entries.append(entry)
         return self._shown(tuple(heads), entries)
+
+    async def _catch_up(self, shards: int) -> None:
+        """Bring this server's own picture up to date, so that its lag is that of the answer."""
+        for shard in range(shards):
+            await self.auth.sojourn.core.catch_up(shard)
 
     def _shown(self, heads: Cursor, entries: list[Entry]) -> dict[str, Any]:
         return {

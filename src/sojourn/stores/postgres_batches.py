@@ -47,8 +47,12 @@ class Batches(Generic[I, A]):
         self._describe = describe
         self._in_flight = in_flight
         self._key = key
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._start_over()
+
+    def _start_over(self) -> None:
         self._waiting: list[tuple[I, asyncio.Future[A]]] = []
-        self._unsent = 0
+        self._is_collecting = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, item: I) -> A:
@@ -57,7 +61,11 @@ class Batches(Generic[I, A]):
         Raises:
             StoreError: There is none.
         """
-        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            self._start_over()  # what another loop had under way (before a fork, say) never ends
+        future: asyncio.Future[A] = loop.create_future()
         self._waiting.append((item, future))
         self._start()
         return await future
@@ -69,8 +77,8 @@ class Batches(Generic[I, A]):
 
     def _start(self) -> None:
         # One batch collects at a time; it leaves at the loop's next turn at the earliest.
-        if self._waiting and not self._unsent and len(self._tasks) < self._in_flight:
-            self._unsent = 1
+        if self._waiting and not self._is_collecting and len(self._tasks) < self._in_flight:
+            self._is_collecting = True
             task = asyncio.get_running_loop().create_task(self._send())
             self._tasks.add(task)
             task.add_done_callback(self._end)
@@ -81,29 +89,33 @@ class Batches(Generic[I, A]):
 
     async def _send(self) -> None:
         batch: list[tuple[I, asyncio.Future[A]]] = []
+        is_sealed = False
 
         def seal() -> Statement[list[A]]:
+            nonlocal is_sealed
             batch.extend(self._take())
-            self._unsent = 0
+            is_sealed, self._is_collecting = True, False
             self._start()
             return self._describe([item for item, _ in batch])
 
         try:
             answers = await self._database.run(seal)
-        except BaseException as error:  # noqa: BLE001 - everybody is answered, come what may
+        except BaseException as error:
+            if not is_sealed:
+                self._is_collecting = False
             if isinstance(error.__cause__, psycopg.DataError) and len(batch) > 1:
                 await self._send_one_by_one(batch)
                 return
-            if not batch or isinstance(error.__cause__, Overdue):
-                batch.extend(self._waiting)  # it would be no better for them
+            if not is_sealed or isinstance(error.__cause__, Overdue):
+                batch.extend(self._waiting)  # they would fare no better
                 self._waiting.clear()
-            self._unsent = 0
             for _, future in batch:
                 _fail(future, error)
+            if not isinstance(error, Exception):
+                raise
         else:
             for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+                _answer(future, answer)
 
     async def _send_one_by_one(self, batch: Sequence[tuple[I, asyncio.Future[A]]]) -> None:
         """Find the member that the database cannot take: nothing of its batch has happened."""
@@ -113,8 +125,7 @@ class Batches(Generic[I, A]):
             except StoreError as error:
                 _fail(future, error)
             else:
-                if not future.done():
-                    future.set_result(answer)
+                _answer(future, answer)
 
     def _take(self) -> list[tuple[I, asyncio.Future[A]]]:
         """Take what may travel together, in order, without those that wait no more."""
@@ -135,12 +146,18 @@ class Batches(Generic[I, A]):
         return taken
 
 
+def _answer(future: asyncio.Future[A], answer: A) -> None:
+    if not future.done():  # cancelled meanwhile
+        future.set_result(answer)
+
+
 def _fail(future: asyncio.Future[A], error: BaseException) -> None:
+    """Fail with an error that one member alone raises, so that tracebacks do not mix."""
     if future.done():
         return
-    if not isinstance(error, StoreError):
-        future.set_exception(error if isinstance(error, Exception) else StoreError("interrupted"))
+    if isinstance(error, Exception) and not isinstance(error, StoreError):
+        future.set_exception(error)
         return
-    own = StoreError(*error.args)
+    own = StoreError(*(error.args if isinstance(error, StoreError) else ("the loop is ending",)))
     own.__cause__ = error.__cause__
     future.set_exception(own)

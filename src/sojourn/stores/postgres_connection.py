@@ -43,6 +43,7 @@ SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s
 WHERE pg_backend_pid() = %s
 """
 
+_READ_ONLY = "25006"
 _REMEDIES = {
     "28": "it refuses these credentials; correct user and password",
     "3D": "there is no such database; create it",
@@ -51,18 +52,20 @@ _REMEDIES = {
     "42P01": "the tables are not there; call open(), and check the search_path",
     "42883": "the functions are not there; call open(), and check the search_path",
     "53": "it is out of resources (disk, memory or connections); free some, or lower ?pool=",
-    "25006": "it is read-only, a standby or a demoted primary; name the primary, or all hosts",
+    _READ_ONLY: "it is read-only, a standby or a demoted primary; name the primary, or all hosts",
     "55P03": "somebody else's transaction kept a lock; end that one, then retry",
     "57014": "it took too long; look at its load and at long transactions, then retry",
     "57P": "it is starting, stopping or was restarted; retry",
 }
 """By SQLSTATE, or what it begins with."""
-_UNFIT = {"25006", "57P01", "57P02", "57P03"}
-"""After these another connection, perhaps to another host, is the remedy."""
 
 
 class Overdue(psycopg.OperationalError):
     """There was no answer before the deadline; whether the server acted is not known."""
+
+
+class NotPrimary(psycopg.OperationalError):
+    """A standby answered, or what is one now; nothing was decided."""
 
 
 class BlockingConnection(psycopg.Connection[Row]):
@@ -180,9 +183,18 @@ def is_quiet(connection: AnyConnection) -> bool:
     return not look.poll(0)
 
 
-def is_unfit(error: psycopg.Error) -> bool:
-    """Tell whether a server's answer means that it should not be asked again."""
-    return error.sqlstate in _UNFIT
+def may_repeat(error: psycopg.Error, connection: AnyConnection, *, is_repeatable: bool) -> bool:
+    """Tell whether to ask once more, on another connection.
+
+    Args:
+        error: What happened.
+        connection: Where; it is given up if its server is no primary any more.
+        is_repeatable: Whether asking twice is as good as asking once.
+    """
+    if isinstance(error, NotPrimary) or error.sqlstate == _READ_ONLY:
+        discard(connection)
+        return True  # it did nothing, and another host may be the primary
+    return is_repeatable and connection.closed and not isinstance(error, Overdue)
 
 
 def store_error(error: psycopg.Error, name: str) -> StoreError:
@@ -196,7 +208,12 @@ def store_error(error: psycopg.Error, name: str) -> StoreError:
             f"no answer within {DEADLINE_SECONDS:g} s; check the network and its load, then retry"
         )
         return StoreError(f"the database {name}: {remedy}")
-    state = error.sqlstate
+    state = _READ_ONLY if isinstance(error, NotPrimary) else error.sqlstate
+    if state is None and not isinstance(error, psycopg.OperationalError):
+        return StoreError(
+            f"the database {name} cannot keep this value ({type(error).__name__}); pass plain text, "
+            "without NUL"
+        )
     if state is None:
         said = str(error).splitlines()[:1] or [type(error).__name__]
         return StoreError(

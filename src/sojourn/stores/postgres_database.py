@@ -18,7 +18,7 @@ from sojourn.stores.postgres_connection import (
     Overdue,
     connect,
     discard,
-    is_unfit,
+    may_repeat,
     store_error,
 )
 from sojourn.stores.postgres_driver import psycopg
@@ -149,6 +149,7 @@ class PostgresDatabase:
             StoreError: There is no answer.
         """
         deadline = time.monotonic() + DEADLINE_SECONDS
+        is_first = True
         while True:
             pool = self._opened()
             try:
@@ -157,11 +158,10 @@ class PostgresDatabase:
                     connection.deadline = deadline
                     return work(connection)
                 except psycopg.Error as error:
-                    if is_unfit(error):
-                        discard(connection)
-                    if not is_repeatable or isinstance(error, Overdue) or not connection.closed:
+                    if is_first and may_repeat(error, connection, is_repeatable=is_repeatable):
+                        is_first = False
+                    else:
                         raise
-                    is_repeatable = False
                 finally:
                     pool.give_back(connection)
             except psycopg.Error as error:

@@ -19,6 +19,7 @@ from sojourn.ports import Page, Store
 from sojourn.stores import postgres_records
 from sojourn.stores.postgres_connection import (
     DEADLINE_SECONDS,
+    NotPrimary,
     Row,
     connect,
     discard,
@@ -82,7 +83,10 @@ class PostgresFeed:
 
     def _page(self, shard: int, after: int, limit: int) -> Page:
         statement = postgres_records.read(None, shard, after=after, limit=limit)
-        return statement.answer(self._ask(statement.sql, statement.parameters))
+        try:
+            return statement.answer(self._ask(statement.sql, statement.parameters))
+        except NotPrimary as error:
+            raise store_error(error, self._name) from error
 
     def restore(self, shard: int, events: Sequence[Event]) -> None:
         """See `Feed.restore`."""

@@ -15,8 +15,7 @@ from sojourn.stores.postgres_connection import (
     LoopConnection,
     Overdue,
     connect_async,
-    discard,
-    is_unfit,
+    may_repeat,
     store_error,
 )
 from sojourn.stores.postgres_driver import psycopg
@@ -80,12 +79,11 @@ class LoopDatabase:
                     await cursor.execute(statement.sql, statement.parameters)
                     return statement.answer(await cursor.fetchall())
                 except psycopg.Error as error:
-                    if is_unfit(error):
-                        discard(connection)
-                    is_lost = connection.closed and not isinstance(error, Overdue)
-                    if not (is_first and is_lost and statement and statement.is_repeatable):
+                    is_repeatable = statement is not None and statement.is_repeatable
+                    if is_first and may_repeat(error, connection, is_repeatable=is_repeatable):
+                        is_first = False
+                    else:
                         raise
-                    is_first = False
                 finally:
                     pool.give_back(connection)
             except psycopg.Error as error:

@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sojourn.errors import StoreError
 from sojourn.model import AuditRecord, Event, Head
 from sojourn.ports import AuditLine, Page, StoreInfo, Versioned, Written
+from sojourn.stores.postgres_connection import NotPrimary
 from sojourn.stores.postgres_driver import Int8, psycopg
 from sojourn.stores.postgres_migrations import apply_postgres_migrations
 from sojourn.stores.postgres_rows import Row, as_json, audit_of, entry_of, written_of
@@ -50,7 +50,7 @@ def head(_: int | None, shard: int) -> Statement[Head]:
     return Statement(
         "SELECT head_id, head_tag FROM sojourn_shards WHERE shard = %s AND NOT pg_is_in_recovery()",
         (Int8(shard),),
-        lambda rows: Head(*_some(rows, shard)[0]),
+        lambda rows: Head(*_some(rows)[0]),
         is_repeatable=True,
     )
 
@@ -60,7 +60,7 @@ def read(_: int | None, shard: int, *, after: int, limit: int = 1000) -> Stateme
 
     def page(rows: list[Row]) -> Page:
         entries = tuple(entry_of(*row[2:]) for row in rows if row[2] is not None)
-        return Page(entries, Head(*_some(rows, shard)[0][:2]))
+        return Page(entries, Head(*_some(rows)[0][:2]))
 
     return Statement(
         "SELECT s.head_id, s.head_tag, f.id, f.tag, f.previous_tag, f.event::text, f.expires_at "
@@ -73,11 +73,9 @@ def read(_: int | None, shard: int, *, after: int, limit: int = 1000) -> Stateme
     )
 
 
-def _some(rows: list[Row], shard: int) -> list[Row]:
+def _some(rows: list[Row]) -> list[Row]:
     if not rows:
-        raise StoreError(
-            f"the database has no shard {shard}, or is a standby now; name the primary, or all hosts"
-        )
+        raise NotPrimary
     return rows
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, LiteralString, TypeVar
 
-from sojourn.errors import StoreError
 from sojourn.model import (
     ANY,
     Any_,
@@ -23,6 +22,7 @@ from sojourn.model import (
     Tombstone,
 )
 from sojourn.ports import Created, Deleted, Found, Written
+from sojourn.stores.postgres_connection import NotPrimary
 from sojourn.stores.postgres_driver import Int8
 from sojourn.stores.postgres_rows import (
     Row,
@@ -115,7 +115,7 @@ def get_many(now_ms: int | None, sids: Sequence[str]) -> Statement[list[Found]]:
 
     def found(rows: list[Row]) -> list[Found]:
         if not rows:
-            raise StoreError("the database is a standby now; name the primary, or all hosts")
+            raise NotPrimary
         records: dict[str, Session | Tombstone] = {}
         for _, sid, subject, ended_at_ms, reason, remains, payload in rows:
             if payload is not None:

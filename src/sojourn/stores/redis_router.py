@@ -68,7 +68,8 @@ class Router:
     place: Place
     shape: Shape | None = None
     keys: Keys | None = None
-    _is_looking: bool = False
+    _looking_until: float = 0
+    """Somebody is looking for the nodes; a time, so that no fork or crash leaves it set."""
     _hint: list[Address] = field(default_factory=list)
 
     def connect(self, *, deadline: float) -> Steps[None]:
@@ -87,15 +88,15 @@ class Router:
 
     def look_again(self, seen: Shape, *, deadline: float) -> Steps[None]:
         """Find the nodes anew, unless somebody else has, or is at it."""
-        if self.shape is not seen or self._is_looking:
+        if self.shape is not seen or time.monotonic() < self._looking_until:
             return
-        self._is_looking = True
+        self._looking_until = deadline
         try:
             yield from self.connect(deadline=deadline)
         except ConfigurationError as error:
             raise StoreError(str(error)) from error
         finally:
-            self._is_looking = False
+            self._looking_until = 0
 
     def run(self, flow: Flow[T]) -> Steps[T]:
         """Drive an operation: its calls become steps, their outcomes its replies."""

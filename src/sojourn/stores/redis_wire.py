@@ -69,8 +69,15 @@ class BlockingWire:
     def _perform(self, step: Step) -> Sequence[Outcome]:
         if step.pause_seconds:
             time.sleep(step.pause_seconds)
-        begun = [self._begin(exchange, step.deadline) for exchange in step.exchanges]
-        return [one if isinstance(one, Failed) else one.finish(step.deadline) for one in begun]
+        begun: list[_Conversation | Failed] = []
+        try:
+            # All are asked before the first is listened to.
+            begun.extend(self._begin(exchange, step.deadline) for exchange in step.exchanges)
+            return [one if isinstance(one, Failed) else one.finish(step.deadline) for one in begun]
+        finally:
+            for one in begun:
+                if isinstance(one, _Conversation):
+                    one.put_back()
 
     def _begin(self, exchange: Exchange, deadline: float) -> _Conversation | Failed:
         pool = self._pools.get(exchange.address)
@@ -79,17 +86,15 @@ class BlockingWire:
             pool = self._pools.setdefault(exchange.address, made)
         if not pool.free.acquire(timeout=max(deadline - time.monotonic(), FOR_READING)):
             return Failed(exchange.address, busy(self._place), was_sent=False)
-        connection = None
         try:
             connection = self._connected(pool, exchange, deadline)
-            packed = connection.pack_commands(exchange.commands)
         except BaseException as error:
             pool.free.release()
             if isinstance(error, RedisError | OSError):
                 return Failed(exchange.address, error, was_sent=False)
             raise
         conversation = _Conversation(pool, exchange, connection)
-        conversation.send(packed)
+        conversation.send()
         return conversation
 
     def _connected(self, pool: _Pool, exchange: Exchange, deadline: float) -> Connection:
@@ -112,30 +117,25 @@ class _Conversation:
     exchange: Exchange
     connection: Connection
     error: RedisError | None = None
+    is_clean: bool = False
 
-    def send(self, packed: list[bytes]) -> None:
+    def send(self) -> None:
         try:
+            packed = self.connection.pack_commands(self.exchange.commands)
             self.connection.send_packed_command(packed, check_health=False)
         except RedisError as error:
-            self.error = error
-        except BaseException:
-            self._put_back(is_clean=False)
-            raise
+            self.error = error  # part of it may have arrived
 
     def finish(self, deadline: float) -> Outcome:
-        is_clean = False
         try:
             if self.error is not None:
                 raise self.error
             replies = [self._reply(deadline) for _ in self.exchange.commands]
-            is_clean = True
         except RedisError as error:
-            was_done = not isinstance(error, BusyLoadingError)
-            return Failed(self.exchange.address, error, was_sent=was_done)
-        else:
-            return replies
-        finally:
-            self._put_back(is_clean=is_clean)
+            was_sent = not isinstance(error, BusyLoadingError)
+            return Failed(self.exchange.address, error, was_sent=was_sent)
+        self.is_clean = True
+        return replies
 
     def _reply(self, deadline: float) -> Any:
         try:
@@ -145,8 +145,8 @@ class _Conversation:
         except ResponseError as error:
             return error
 
-    def _put_back(self, *, is_clean: bool) -> None:
-        if is_clean and not self.pool.is_closed:
+    def put_back(self) -> None:
+        if self.is_clean and not self.pool.is_closed:
             self.pool.idle.append(self.connection)
         else:
             self.connection.disconnect()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from sojourn.engine.answers import Checked
 from sojourn.errors import InvalidToken, Refused, Stale, Unauthenticated
@@ -88,16 +88,16 @@ def _known(core: VerifierCore, token: str, max_lag_ms: float | None) -> Flow[Pri
                 raise answer
             case AskKeys():
                 yield from _ask_for_keys(answer)
-            case AskFeed():
-                yield from _ask_feed(core, answer.state, max_lag_ms)
-                has_asked = True
-            case AskIntrospector():
-                flights = core.asking.flights(answer.introspector, token)
-                is_lax = max_lag_ms != 0
-                yield from _await(
-                    flights, joins_sent=is_lax, what=f"{answer.introspector.name} cannot be asked"
-                )
-                has_asked = True
+                continue
+            case AskFeed(state):
+                yield from _ask_feed(core, state, max_lag_ms)
+            case AskIntrospector(introspector):
+                flights = core.asking.flights(introspector, token)
+                what = f"{introspector.name} cannot be asked"
+                yield from _await(flights, joins_sent=max_lag_ms != 0, what=what)
+            case _:  # pragma: no cover - every judgement is above
+                assert_never(answer)
+        has_asked = True
     raise IssuerUnavailable("what is known of this token's issuer keeps changing; try again")
 
 
@@ -124,9 +124,9 @@ def _ask_for_keys(ask: AskKeys) -> Flow[None]:
         is_due = flights.is_under_way or keys.may_fetch_unknown()
     if is_due:
         yield from _await(flights, joins_sent=True, what=what)
-    elif keys.has_failed:
+    elif ask.is_first or keys.has_failed:
         raise IssuerUnavailable(f"{what}; try again shortly")
-    elif not ask.is_first:
+    else:
         raise InvalidToken(reason="unknown_kid")
 
 

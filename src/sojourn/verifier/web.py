@@ -8,7 +8,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
@@ -49,15 +49,12 @@ class Web:
     def fetch(self, request: Fetch) -> Answer:
         """See `Fetcher.fetch`."""
         deadline = time.monotonic() + request.timeout_seconds
-        connection: HTTPConnection | None = None
         try:
             connection, response = self._send(request, _Bounded(deadline=deadline))
-            body = response.read(request.max_bytes + 1)
+            with closing(connection):
+                body = response.read(request.max_bytes + 1)
         except (OSError, HTTPException, ValueError) as error:
             raise _failure(request, error) from None
-        finally:
-            if connection is not None:
-                connection.close()
         if len(body) > request.max_bytes:
             raise FetchError(f"{_host(request)} answered with over {request.max_bytes} bytes")
         return Answer(response.status, body, response.getheader("Cache-Control", ""))

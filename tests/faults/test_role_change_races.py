@@ -1,0 +1,63 @@
+"""A change of roles that overtakes a reply of the store is no reason to sign anybody out."""
+
+import secrets
+from datetime import timedelta
+
+import pytest
+
+from sojourn import AsyncSojourn, Conflict, Incoming, Need
+from sojourn.stores.memory import MemoryStore
+
+URL = "http://127.0.0.1:8000"
+ASKING = Need.of(max_lag=timedelta(0))
+SECRET = secrets.token_urlsafe(48)
+
+
+@pytest.fixture
+async def engines():
+    """Two engines on one store; while the one reads a session, the other changes its roles."""
+    store, options = MemoryStore(), {"url": URL, "modes": ("session", "hybrid"), "secret": SECRET}
+    async with AsyncSojourn(store, **options) as reader, AsyncSojourn(store, **options) as other:
+        get, changes = reader.core.store.get, iter(range(1, 20))
+
+        async def overtaken_get(sid):
+            found = await get(sid)
+            await other.update("ann", roles={f"role-{next(changes)}"})
+            await reader.core.catch_up(0)
+            return found
+
+        reader.core.store.get = overtaken_get
+        yield reader, other
+
+
+async def test_check_is_overtaken(engines):
+    """A session whose roles keep changing while it is read is alive."""
+    reader, other = engines
+    signed_in = await other.login(Incoming(), "ann", mode="session", transport="bearer")
+    bearer = Incoming(authorization=f"Bearer {signed_in.access_token}")
+    for _ in range(3):
+        checked = await reader.check(bearer, need=ASKING)
+        assert checked.refusal is None
+        assert checked.principal.sid == signed_in.principal.sid
+
+
+async def test_roles_acknowledged_before_are_shown(engines):
+    """What was acknowledged and heard of before the request began is in its answer, or a later one."""
+    reader, other = engines
+    signed_in = await other.login(Incoming(), "ann", mode="session", transport="bearer")
+    bearer = Incoming(authorization=f"Bearer {signed_in.access_token}")
+    for number in range(2, 5):
+        shown = (await reader.check(bearer, need=ASKING)).principal.roles
+        latest = max((int(role.removeprefix("role-")) for role in shown), default=0)
+        assert latest >= number - 2
+
+
+async def test_refresh_is_overtaken(engines):
+    """A refresh in the midst of changes is decided again, and ends nothing: at worst, try again."""
+    reader, other = engines
+    signed_in = await other.login(Incoming(), "ann", mode="hybrid", transport="bearer")
+    with pytest.raises(Conflict):
+        await reader.refresh(Incoming(), refresh_token=signed_in.refresh_token)
+    assert 1 == len(await other.sessions("ann"))
+    refreshed = await other.refresh(Incoming(), refresh_token=signed_in.refresh_token)
+    assert signed_in.principal.sid == refreshed.principal.sid
