@@ -8,6 +8,7 @@ revocation none of the proofs ever handed out is accepted by either.
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -20,6 +21,7 @@ from sojourn import AsyncSojourn, Incoming, Need, Refused, SignedIn
 
 URL = "http://127.0.0.1:8000"
 LOCAL = ("memory", "sqlite")
+SUSPENDING_SECONDS = 0.0001
 ASKING = Need.of(max_lag=timedelta(0))
 
 
@@ -69,15 +71,28 @@ async def alive(engines: list[AsyncSojourn], given: list[SignedIn]) -> int:
     return count
 
 
-async def in_any_order(*actions) -> None:
-    """Start actions in random order, each after a few turns of the loop."""
+async def in_any_order(auth: AsyncSojourn, refreshing, ending) -> None:
+    """Begin an end at any moment of a refresh: after a few turns of the loop, or round trips."""
+    seconds = random.uniform(0, 1.5) * await seconds_of_a_read(auth)
 
     async def after(turns: int, action) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
         await action
 
-    await asyncio.gather(*(after(random.randrange(6), action) for action in actions))
+    async def later(action) -> None:
+        await asyncio.sleep(seconds)
+        await after(random.randrange(6), action)
+
+    await asyncio.gather(after(random.randrange(6), refreshing), later(ending))
+
+
+async def seconds_of_a_read(auth: AsyncSojourn) -> float:
+    """Measure how long the store lets a refresh wait before it writes; 0 where nothing suspends."""
+    began = time.perf_counter()
+    await auth.core.store.get("A" * 22)
+    seconds = time.perf_counter() - began
+    return seconds if seconds > SUSPENDING_SECONDS else 0
 
 
 @pytest.mark.slow
@@ -94,7 +109,7 @@ async def test_refresh_races_an_end(race, engine: Engine, tmp_path):
             given = [first]
             bearer = Incoming(authorization=f"Bearer {first.access_token}")
             end = ENDS[race](two, subject, bearer)
-            await in_any_order(refreshed(one, first.refresh_token, given), end)
+            await in_any_order(one, refreshed(one, first.refresh_token, given), end)
             wins += len(given) > 1
             survivors += await alive(engines, given)
     print(f"E2 {race} on {engine.name}: {wins} of {rounds} refreshes won, {survivors} survivors")
@@ -116,7 +131,7 @@ async def test_refresh_races_the_login_that_takes_its_place(engine: Engine, tmp_
             async def sign_in(two=two, subject=subject, latest=latest) -> None:
                 latest.append(await two.login(Incoming(), subject, transport="bearer"))
 
-            await in_any_order(refreshed(one, first.refresh_token, given), sign_in())
+            await in_any_order(one, refreshed(one, first.refresh_token, given), sign_in())
             survivors += await alive(engines, given)
             assert 1 == len(await one.sessions(subject))
             bearer = Incoming(authorization=f"Bearer {latest[0].access_token}")

@@ -1,6 +1,9 @@
 """What the tests of the Redis store share: plain clients of the servers, and sessions."""
 
+import os
 import secrets
+import sys
+import traceback
 from urllib.parse import urlsplit
 
 import redis
@@ -60,3 +63,35 @@ def draft(subject="ada", shard=0, **changes):
         "idle_ms": None,
     }
     return Session(**(fields | changes))
+
+
+def node_port(url):
+    return urlsplit(url).port
+
+
+def fork(work):
+    """Run work in a forked child; gives its pid."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:  # noqa: BLE001 - the exit status tells
+            traceback.print_exc()
+        finally:
+            _save_coverage()
+            os._exit(status)
+    return pid
+
+
+def _save_coverage():
+    if "coverage" in sys.modules:
+        coverage = sys.modules["coverage"].Coverage.current()
+        if coverage is not None:
+            coverage.stop()
+            coverage.save()
+
+
+def ends_well(pid):
+    return os.waitpid(pid, 0)[1] == 0

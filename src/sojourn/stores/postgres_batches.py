@@ -103,7 +103,7 @@ class Batches(Generic[I, A]):
         except BaseException as error:
             if not is_sealed:
                 self._is_collecting = False
-            if isinstance(error.__cause__, psycopg.DataError) and len(batch) > 1:
+            if _is_of_a_member(error) and len(batch) > 1:
                 await self._send_one_by_one(batch)
                 return
             if not is_sealed or isinstance(error.__cause__, Overdue):
@@ -118,11 +118,11 @@ class Batches(Generic[I, A]):
                 _answer(future, answer)
 
     async def _send_one_by_one(self, batch: Sequence[tuple[I, asyncio.Future[A]]]) -> None:
-        """Find the member that the database cannot take: nothing of its batch has happened."""
+        """Find the member that cannot be sent or kept: nothing of its batch has happened."""
         for item, future in batch:
             try:
                 (answer,) = await self._database.run(lambda item=item: self._describe([item]))  # type: ignore[misc]
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - its own, whatever it is
                 _fail(future, error)
             else:
                 _answer(future, answer)
@@ -144,6 +144,12 @@ class Batches(Generic[I, A]):
                 taken.append(member)
         self._waiting[:] = left
         return taken
+
+
+def _is_of_a_member(error: BaseException) -> bool:
+    if isinstance(error, StoreError):
+        return isinstance(error.__cause__, psycopg.DataError)
+    return isinstance(error, Exception)
 
 
 def _answer(future: asyncio.Future[A], answer: A) -> None:

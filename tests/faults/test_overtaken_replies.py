@@ -1,11 +1,15 @@
-"""A change of roles that overtakes a reply of the store is no reason to sign anybody out."""
+"""Replies of the store that are overtaken, while they travel, by what another process changed.
+
+A change of roles is no reason to sign anybody out; an end is told with its reason.
+"""
 
 import secrets
 from datetime import timedelta
 
 import pytest
 
-from sojourn import AsyncSojourn, Conflict, Incoming, Need
+from sojourn import AsyncSojourn, Conflict, Incoming, Need, RefreshReuse
+from sojourn.model import Session
 from sojourn.stores.memory import MemoryStore
 
 URL = "http://127.0.0.1:8000"
@@ -61,3 +65,21 @@ async def test_refresh_is_overtaken(engines):
     assert 1 == len(await other.sessions("ann"))
     refreshed = await other.refresh(Incoming(), refresh_token=signed_in.refresh_token)
     assert signed_in.principal.sid == refreshed.principal.sid
+
+
+async def test_an_end_that_overtakes_is_told_with_its_reason(engines):
+    """Theft is told as theft, although the record was read while it was still alive."""
+    reader, other = engines
+    signed_in = await other.login(Incoming(), "ann", mode="hybrid", transport="bearer")
+    get = other.core.store.get
+
+    async def overtaken_get(sid):
+        found = await get(sid)
+        if isinstance(found.record, Session):
+            await other.core.store.delete(sid, subject="ann", reason="refresh_reuse")
+            await reader.core.catch_up(0)
+        return found
+
+    reader.core.store.get = overtaken_get
+    with pytest.raises(RefreshReuse):
+        await reader.refresh(Incoming(), refresh_token=signed_in.refresh_token)
