@@ -274,7 +274,11 @@ class Store(Protocol):
         subject: str | None = None,
         sid: str | None = None,
     ) -> Sequence[AuditLine]:
-        """Read the trail forwards from a number, filtered where asked."""
+        """Read the trail forwards from a number, filtered where asked.
+
+        Numbers rise. Where several processes write at once, a line may become visible a moment
+        after one with a higher number.
+        """
         ...
 
     def purge(self) -> int:

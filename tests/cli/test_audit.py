@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from cli.programs import PROGRAM, Cli, environment, run, signed_in
 
-from sojourn.cli.trail import Trail
+from sojourn.cli.trail import Tail, Trail
 from sojourn.model import AuditRecord
 from sojourn.ports import AsyncStore, AuditLine
 
@@ -106,3 +106,13 @@ async def test_last_lines_of_any_trail(numbers: list[int], count: int) -> None:
     assert found == numbers[max(0, len(numbers) - count) :]
     assert store.reads <= 60
     assert await trail.end() == max(numbers, default=0)
+
+
+async def test_a_line_that_comes_late_is_not_missed() -> None:
+    """A line of another process, visible after one with a higher number, is shown, and once."""
+    store = _Store([1, 5])
+    tail = Tail(Trail(cast("AsyncStore", store)), [1, 5])
+    assert [] == await tail.more()
+    store.lines = _Store([1, 4, 5, 6]).lines
+    assert [4, 6] == [line.number for line in await tail.more()]
+    assert [] == await tail.more()

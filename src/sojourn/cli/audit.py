@@ -49,7 +49,7 @@ def tail(
     """
 
     async def act(server: Server) -> None:
-        from sojourn.cli.trail import Trail
+        from sojourn.cli.trail import Tail, Trail
 
         trail = Trail(server.sojourn.core.store, subject=await _subject(server, subject), sid=sid)
         lines = await trail.last(count)
@@ -57,13 +57,12 @@ def tail(
             rows = [_row(line) for line in lines]
             output.table({"lines": [_shown(line) for line in lines]}, FIELDS, rows)
             return
-        number = lines[-1].number if lines else await trail.end()
+        tail = Tail(trail, [line.number for line in lines] or [await trail.end()])
         while True:
             for line in lines:
                 _give(output, line)
-            number = lines[-1].number if lines else number
             await asyncio.sleep(POLL_SECONDS)
-            lines = await trail.after(number)
+            lines = await tail.more()
 
     with_server(place, act)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sojourn.ports import AsyncStore, AuditLine
 
 PAGE = 1000
+RECENT_LINES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +70,28 @@ class Trail:
                 after=after, limit=limit, subject=self.subject, sid=self.sid
             )
         )
+
+
+class Tail:
+    """What comes after the lines that were shown.
+
+    Where several processes write at once, a line can become visible a moment after one with a
+    higher number. The latest are therefore looked at again, and what is new among them is new.
+
+    Args:
+        trail: What is followed.
+        shown: The numbers that were shown already, the last one at the end; at least one.
+    """
+
+    def __init__(self, trail: Trail, shown: Iterable[int]) -> None:
+        """Start after them."""
+        self._trail = trail
+        self._recent = deque(shown, maxlen=RECENT_LINES)
+
+    async def more(self) -> list[AuditLine]:
+        """Give what was not given before, in order."""
+        seen = set(self._recent)
+        lines = await self._trail.after(min(seen) - 1)
+        new = [line for line in lines if line.number not in seen]
+        self._recent.extend(line.number for line in new)
+        return new
