@@ -32,6 +32,8 @@ URL = "http://127.0.0.1:8000"
 SESSIONS_A_SUBJECT = 10
 ROUNDS = 200
 AT_ONCE = 64
+LOADED_FROM = 5_000
+LOADED_AT_ONCE = 20_000
 ASK = Need.of(max_lag=timedelta(0))
 DAY_MS = 86_400_000
 
@@ -44,11 +46,13 @@ class Engine:
         name: As printed.
         url: Where it is.
         used_bytes: What its sessions take up.
+        load: Stores many at once, past the store's own way; None where that is quick enough.
     """
 
     name: str
     url: str
     used_bytes: Callable[[], int]
+    load: Callable[[list[Session]], None] | None = None
 
 
 def draft(core: Any, number: int, now_ms: int) -> Session:
@@ -73,8 +77,14 @@ def draft(core: Any, number: int, now_ms: int) -> Session:
     )
 
 
-async def fill(core: Any, *, start: int, end: int) -> float:
+async def fill(engine: Engine, core: Any, *, start: int, end: int) -> float:
     """Store sessions start to end, many at once; tells how many a second."""
+    if engine.load is not None:
+        first = min(end, start + LOADED_FROM)
+        for number in range(first, end, LOADED_AT_ONCE):
+            some = range(number, min(end, number + LOADED_AT_ONCE))
+            engine.load([draft(core, one, core.clock()) for one in some])
+        end = first
     numbers = iter(range(start, end))
     began = time.perf_counter()
 
@@ -138,7 +148,7 @@ async def measure(engine: Engine, live: list[int]) -> None:
     async with auth:
         empty_bytes, stored = engine.used_bytes(), 0
         for count in live:
-            rate = await fill(auth.core, start=stored, end=count)
+            rate = await fill(engine, auth.core, start=stored, end=count)
             taken = engine.used_bytes() - empty_bytes
             stored = count
             columns[count] = {"bytes a session": taken / count, "stored a second": rate}
@@ -171,6 +181,24 @@ def postgres_bytes(url: str) -> int:
         return int(row[0]) if row else 0
 
 
+def copy_into_postgres(url: str, sessions: list[Session]) -> None:
+    """Load sessions, with the statistics that a server makes by itself in time."""
+    import psycopg  # noqa: PLC0415 - only where it is measured
+
+    from sojourn.stores.postgres_rows import packed_session  # noqa: PLC0415 - its client is an extra
+
+    columns = "sid, subject, position, created_at, dies_at, revision, remains, payload"
+    with psycopg.connect(url, autocommit=True) as connection:
+        with (
+            connection.cursor() as cursor,
+            cursor.copy(f"COPY sojourn_sessions ({columns}) FROM STDIN") as copy,
+        ):
+            for one in sessions:
+                facts = (one.sid, one.subject, one.position, one.created_at_ms, one.dies_at_ms)
+                copy.write_row((*facts, one.revision, *packed_session(one)))
+        connection.execute("VACUUM (ANALYZE) sojourn_sessions")
+
+
 @contextmanager
 def engines(urls: list[str]) -> Iterator[list[Engine]]:
     """Give the engines to measure, started here where none are named."""
@@ -186,7 +214,12 @@ def engines(urls: list[str]) -> Iterator[list[Engine]]:
 
 def _engine(url: str) -> Engine:
     if url.startswith(("postgres:", "postgresql:")):
-        return Engine("PostgreSQL", url, lambda: postgres_bytes(url))
+        return Engine(
+            "PostgreSQL",
+            url,
+            lambda: postgres_bytes(url),
+            lambda some: copy_into_postgres(url, some),
+        )
     return Engine("Valkey or Redis", url, lambda: redis_bytes(url))
 
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from services import Service, absent, shared
 from services_keeper import HOST, new_folder, reserve_port
 from services_processes import Node, running, wait_until
+from services_wire import ask, fields, info, patient
 
-ASK_SECONDS = 2
 MASTER_NAME = "sojourn"
 PRIMARIES = 3
 SENTINELS = 3
@@ -35,10 +34,6 @@ _DATA = {
 # Sentinel's own pace (a look every 1 to 15 s) is for networks; this one makes fault tests short.
 _HURRY = "INFO-PERIOD 200 PUBLISH-PERIOD 200 PING-PERIOD 200"
 _HURRY += " MIN-LINK-RECONNECT-PERIOD 1000"
-
-
-class RefusedError(Exception):
-    """The server answered a question with an error."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +57,12 @@ class Cluster(Service):
 
         def is_whole() -> bool:
             return all(
-                _info(node.port, "CLUSTER", "INFO")["cluster_state"] == "ok"
+                info(node.port, "CLUSTER", "INFO")["cluster_state"] == "ok"
                 and _is_in_step(node.port, replicas)
                 for node in nodes
             )
 
-        wait_until(_patient(is_whole), what="a whole cluster")
+        wait_until(patient(is_whole), what="a whole cluster")
 
 
 @dataclass(frozen=True)
@@ -122,11 +117,11 @@ class Sentinels(Service):
                 _is_in_step(node.port, len(data) - 1) for node in data
             )
 
-        wait_until(_patient(is_whole), what="whole sentinels")
+        wait_until(patient(is_whole), what="whole sentinels")
 
     def _is_ready(self, port: int, replicas: int) -> bool:
-        master = _fields(ask(port, "SENTINEL", "MASTER", self.master_name))
-        seen = [_fields(row) for row in ask(port, "SENTINEL", "REPLICAS", self.master_name)]
+        master = fields(ask(port, "SENTINEL", "MASTER", self.master_name))
+        seen = [fields(row) for row in ask(port, "SENTINEL", "REPLICAS", self.master_name)]
         return (
             master["flags"] == "master"
             and master["num-other-sentinels"] == str(SENTINELS - 1)
@@ -266,70 +261,17 @@ def shared_valkey_sentinel() -> Sentinels:
     return Sentinels(shared(running_valkey_sentinel(down_after_ms=15_000)).urls)
 
 
-def ask(port: int, *words: object) -> Any:
-    """Send one command to a server and give the answer; text, a number, a list or None.
-
-    Raises:
-        RefusedError: It answered with an error.
-        OSError: It did not answer.
-    """
-    parts = [str(word).encode() for word in words]
-    request = b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
-    with socket.create_connection((HOST, port), ASK_SECONDS) as server:
-        server.sendall(b"*%d\r\n%s" % (len(parts), request))
-        with server.makefile("rb") as replies:
-            return _reply(replies)
-
-
-def _reply(replies: BinaryIO) -> Any:
-    line = replies.readline().decode().rstrip()
-    kind, rest = line[:1], line[1:]
-    match kind:
-        case "+":
-            return rest
-        case "-":
-            raise RefusedError(rest)
-        case ":":
-            return int(rest)
-        case "$":
-            return replies.read(int(rest) + 2)[:-2].decode() if rest != "-1" else None
-        case "*":
-            return [_reply(replies) for _ in range(int(rest))] if rest != "-1" else None
-    raise ConnectionError("the server closed the connection")
-
-
-def _info(port: int, *words: object) -> dict[str, str]:
-    lines = ask(port, *words).splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line)
-
-
-def _fields(flat: list[str]) -> dict[str, str]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
 def _answers(port: int) -> bool:
-    return _patient(lambda: ask(port, "PING") == "PONG")()
+    return patient(lambda: ask(port, "PING") == "PONG")()
 
 
 def _answers_in_hurry(port: int) -> bool:
     return _answers(port) and ask(port, "SENTINEL", "DEBUG", *_HURRY.split()) == "OK"
 
 
-def _patient(is_so: Callable[[], bool]) -> Callable[[], bool]:
-    """Take a refusal or silence for a no."""
-
-    def answer() -> bool:
-        try:
-            return is_so()
-        except (OSError, RefusedError):
-            return False
-
-    return answer
-
-
 def _is_in_step(port: int, replicas: int) -> bool:
     """Whether a replica follows, or a primary has as many replicas in step as it should."""
-    state = _info(port, "INFO", "replication")
+    state = info(port, "INFO", "replication")
     if state["role"] == "slave":
         return state["master_link_status"] == "up"
     online = sum("state=online" in value for value in state.values())
@@ -384,5 +326,5 @@ def _form(nodes: list[Node], buses: list[int]) -> None:
                 ask(node.port, "CLUSTER", "MEET", HOST, other.port, bus)
     for number, replica in enumerate(nodes[PRIMARIES:]):
         name = ask(nodes[number % PRIMARIES].port, "CLUSTER", "MYID")
-        follow = _patient(lambda: ask(replica.port, "CLUSTER", "REPLICATE", name) == "OK")  # noqa: B023 - called within the loop
+        follow = patient(lambda: ask(replica.port, "CLUSTER", "REPLICATE", name) == "OK")  # noqa: B023 - called within the loop
         wait_until(follow, what="a replica that knows its primary")

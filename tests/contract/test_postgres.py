@@ -1,17 +1,15 @@
 """Both PostgreSQL stores keep the contract on a real server; several store objects share a schema."""
 
 import pytest
-from services_postgres import shared_postgres
 
+from sojourn.stores.postgres import AsyncPostgresStore, PostgresStore
 from sojourn.testing.contract import StoreContract
-
-postgres = pytest.importorskip("sojourn.stores.postgres", exc_type=ModuleNotFoundError)
 
 
 class _InASchema(StoreContract):
     @pytest.fixture(autouse=True)
-    def _schema(self):
-        self.url = shared_postgres().new_schema()
+    def _schema(self, shared_postgres):
+        self.url = shared_postgres.new_schema()
 
     def make_another(self, store, clock):
         """Open the same schema again."""
@@ -23,7 +21,7 @@ class TestPostgres(_InASchema):
 
     def make_store(self, clock):
         """Make one in a new schema."""
-        return postgres.PostgresStore(self.url, clock=clock)
+        return PostgresStore(self.url, clock=clock)
 
 
 class TestAsyncPostgres(_InASchema):
@@ -31,4 +29,4 @@ class TestAsyncPostgres(_InASchema):
 
     def make_store(self, clock):
         """Make one in a new schema."""
-        return postgres.AsyncPostgresStore(self.url, clock=clock)
+        return AsyncPostgresStore(self.url, clock=clock)

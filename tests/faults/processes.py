@@ -34,9 +34,11 @@ def ending(children: Sequence[subprocess.Popen]) -> Iterator[None]:
         yield
     finally:
         for one in children:
-            if one.poll() is None:
-                one.kill()
-                one.communicate()
+            one.kill()
+            one.wait()
+            for pipe in (one.stdin, one.stdout, one.stderr):
+                if pipe is not None:
+                    pipe.close()
 
 
 def wait_until_ready(children: Sequence[subprocess.Popen]) -> None:

@@ -13,7 +13,7 @@ from faults.processes import IS_FULL, child, ending, results_of, wait_until_read
 from faults.recorder import read_histories
 from faults.workload import GRACE_SECONDS
 
-OPERATIONS = 60_000 if IS_FULL else 6_000
+OPERATIONS = 40_000 if IS_FULL else 4_000
 """Of each process; a refresh at once counts for one."""
 
 

@@ -13,11 +13,13 @@ from servers import running_server
 from starlette.requests import Request
 
 from sojourn import AsyncSojourn, InvalidToken, StoreError
-from sojourn.model import Event, Head, Kind
-from sojourn.server import feed as feed_module
+from sojourn.model import Entry, Event, Head, Kind
+from sojourn.ports import Page, StoreInfo
+from sojourn.server import feed as feed_module, feed_hub
 from sojourn.server.app import Server
 from sojourn.server.config import load_config
-from sojourn.server.feed import RevocationFeed, TooManyStreams, encode_cursor, shown_lag
+from sojourn.server.feed import RevocationFeed
+from sojourn.server.feed_hub import FeedGap, Hub, TooManyStreams, encode_cursor, shown_lag
 from sojourn.starlette import Auth
 
 
@@ -301,7 +303,7 @@ async def test_a_stream_goes_on_from_its_cursor():
 
 async def test_a_stream_behind_the_ring(monkeypatch):
     """It reads the store itself until it has caught up; memory stays bounded."""
-    monkeypatch.setattr(feed_module, "RING_ENTRIES", 4)
+    monkeypatch.setattr(feed_hub, "RING_ENTRIES", 4)
     async with feed_here() as here:
         start = await here.cursor()
         first = await here.open(start)
@@ -319,7 +321,7 @@ async def test_a_stream_behind_the_ring(monkeypatch):
 
 async def test_a_slow_stream_is_ended(monkeypatch):
     """Who falls out of the ring while sending is ended, and goes on at its cursor."""
-    monkeypatch.setattr(feed_module, "RING_ENTRIES", 2)
+    monkeypatch.setattr(feed_hub, "RING_ENTRIES", 2)
     async with feed_here() as here:
         slow, quick = await here.open(await here.cursor()), await here.open(await here.cursor())
         await slow.next("heartbeat")
@@ -348,8 +350,8 @@ async def test_a_client_that_reads_nothing(monkeypatch):
 
 async def test_limits(monkeypatch):
     """A runaway verifier leaves room for others, and all together do not take the server down."""
-    monkeypatch.setattr(feed_module, "MAX_STREAMS_OF_ONE", 2)
-    monkeypatch.setattr(feed_module, "MAX_STREAMS", 3)
+    monkeypatch.setattr(feed_hub, "MAX_STREAMS_OF_ONE", 2)
+    monkeypatch.setattr(feed_hub, "MAX_STREAMS", 3)
     async with feed_here() as here:
         cursor = await here.cursor()
         for name in ("one", "one", "two"):
@@ -446,7 +448,7 @@ async def test_a_store_that_fails(monkeypatch, caplog):
         hub = here.feed._hub
         hub._read_at -= 60
         for _ in range(2):
-            hub.wake()
+            hub._wake.set()
             await asyncio.sleep(0)
         _, beat, _ = await stream.next("heartbeat")
         assert beat["lag_ms"] >= 60_000
@@ -454,10 +456,85 @@ async def test_a_store_that_fails(monkeypatch, caplog):
         late = await here.open(cursor)
         await here.ended(late)
         monkeypatch.setattr(here.core.store, "read", read)
-        hub.wake()
+        hub._wake.set()
         await here.append("a")
         assert "a" == (await stream.next("entry"))[1]["sid"]
     assert 1 == caplog.text.count("reading the feed for verifiers failed")
+
+
+class Shards:
+    """A core whose store has two shards, of which a test says what they hold."""
+
+    def __init__(self):
+        self.opened = StoreInfo(shards=2, placement_key=b"", longest_token_ms=1)
+        self.entries = ([], [])
+        self.store = self
+        self.picture = self
+
+    def lag_ms(self):
+        return 0.0
+
+    def append(self, shard, sid):
+        before = self.entries[shard][-1] if self.entries[shard] else None
+        id_, tag = (before.id + 1, before.tag + 7) if before else (100 * (shard + 1), 1)
+        event = Event(kind=Kind.ENDED, sid=sid)
+        self.entries[shard].append(Entry(id_, tag, before.tag if before else 0, event, 2**50))
+
+    async def head(self, shard):
+        entries = self.entries[shard]
+        return Head(entries[-1].id, entries[-1].tag) if entries else Head(0, 0)
+
+    async def read(self, shard, *, after, limit):
+        found = tuple(entry for entry in self.entries[shard] if entry.id > after)
+        return Page(found[:limit], await self.head(shard))
+
+
+async def test_a_cursor_over_several_shards():
+    """From any mix of places each shard's entries come once, in the order of its chain."""
+    core = Shards()
+    for number in range(3):
+        for shard in (0, 1):
+            core.append(shard, f"before-{shard}-{number}")
+    hub = Hub(core)
+    await hub.read()
+    base = hub.heads
+    for number in range(4):
+        core.append(number % 2, f"{number % 2}-{number}")
+        core.append(1, f"1-{number}-more")
+        await hub.read()
+    every = hub.after(base)
+    for first in range(len(core.entries[0]) - 3 + 1):
+        for second in range(len(core.entries[1]) - 3 + 1):
+            heads = tuple(
+                Head(entries[2 + n].id, entries[2 + n].tag)
+                for entries, n in zip(core.entries, (first, second), strict=True)
+            )
+            lines = hub.after(heads)
+            for shard, head in enumerate(heads):
+                expected = [entry for entry in core.entries[shard] if entry.id > head.id]
+                assert expected == [line.entry for line in lines if line.shard == shard]
+            assert lines == [line for line in every if line in lines]
+            # A cursor is never ahead of what was sent: what it skips, the client had.
+            known = {
+                (s, e.id) for s, es in enumerate(core.entries) for e in es if e.id <= heads[s].id
+            }
+            for line in lines:
+                known.add((line.shard, line.entry.id))
+                covered = {
+                    (s, e.id)
+                    for s, es in enumerate(core.entries)
+                    for e in es
+                    if e.id <= line.heads[s].id
+                }
+                assert covered <= known
+    wrong = (Head(base[0].id, 99), base[1])
+    with pytest.raises(FeedGap):
+        hub.after(wrong)
+    core.entries[1].clear()
+    core.append(1, "of another history")
+    generation = hub.generation
+    await hub.read()
+    assert (generation + 1, []) == (hub.generation, hub.after(hub.heads))
 
 
 def test_a_lag_that_is_infinite():

@@ -104,15 +104,15 @@ class TestBlackHole:
 
     def test_a_write_is_not_sent_twice(self, store, proxy):
         """A write whose answer is lost is left to the caller, and what was held arrives once."""
-        sign_in(store)
+        before = store.append(0, (Event(kind=Kind.RING),)).entries[0].id
         proxy.cut()
         with pytest.raises(StoreError, match="may or may not"):
             store.append(0, (Event(kind=Kind.RING),))
         proxy.heal()
         direct = RedisStore(f"{shared_valkey().url}?prefix={store._core.place.prefix}")
         direct.open(longest_token_ms=1)
-        wait_until(lambda: direct.head(0).id, what="the append that was held")
-        assert 1 == len(direct.read(0, after=0).entries)
+        wait_until(lambda: direct.head(0).id > before, what="the append that was held")
+        assert 1 == len(direct.read(0, after=before).entries)
         direct.close()
 
     def test_all_connections_in_use(self, url, proxy):
@@ -142,9 +142,7 @@ class TestBlackHole:
         store = AsyncRedisStore(f"{url}&pool=1")
         await store.open(longest_token_ms=1)
         proxy.cut()
-        failures = await asyncio.gather(
-            *[store.head(0) for _ in range(3)], return_exceptions=True
-        )
+        failures = await asyncio.gather(*[store.head(0) for _ in range(3)], return_exceptions=True)
         assert any("all 1 connections to it are in use" in str(error) for error in failures)
         proxy.heal()
         assert 0 == (await store.head(0)).id
@@ -249,6 +247,7 @@ class TestRestarts:
         """A connection that ends amid the sending may have carried all of it."""
         pool = store._wire._pools[store._core.place.addresses[0]]
         pool.idle[-1]._sock.shutdown(socket.SHUT_WR)
+        monkeypatch.setattr(pool.idle[-1], "is_usable", lambda: True)
         with pytest.raises(StoreError, match="may or may not"):
             store.append(0, (Event(kind=Kind.RING),))
         assert 0 == store.head(0).id
@@ -365,16 +364,11 @@ class TestForks:
             await store.close()
 
         async def look():
-            assert 1 == len(redis_loop._abandoned)
+            assert any(redis_loop._abandoned)
             for _ in range(50):
                 assert session == (await store.get(session.sid)).record
             await store.close()
 
-        # A loop forbids a second one on its thread; the child's runs on another.
-        async def look_elsewhere():
-            await asyncio.to_thread(lambda: None)
-
-        del look_elsewhere
         asyncio.run(main())
 
 

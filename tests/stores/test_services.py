@@ -18,7 +18,7 @@ import services_postgres
 import services_valkey
 from proxy import Proxy
 from services_processes import wait_until
-from services_valkey import RefusedError, ask
+from services_wire import RefusedError, ask
 
 TESTS = Path(services.__file__).parent
 SHORT_SECONDS = 0.2

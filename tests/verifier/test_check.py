@@ -12,6 +12,7 @@ from sojourn import (
     InvalidToken,
     Issuer,
     Need,
+    SecurityWarning,
     Unauthenticated,
 )
 from sojourn.jose import SigningKey
@@ -207,6 +208,13 @@ def test_rules_out_of_range(given, said, authority):
     """A verifier that would be lenient is not made."""
     with pytest.raises(ConfigurationError, match=said):
         authority.verifier(**given)
+
+
+def test_trust_is_warned_of(authority):
+    """What is legal but weak is said at the start, where it was written."""
+    with pytest.warns(SecurityWarning, match="when_stale='trust'") as warned:
+        authority.verifier(when_stale="trust")
+    assert warned[0].filename.endswith("scripted.py")
 
 
 def test_a_verifier_of_nobody():

@@ -89,9 +89,10 @@ def test_pinned_keys_and_places_exclude_each_other():
 
 def test_the_feed_token_is_the_one_that_was_printed():
     """What could not be sent in a header is refused, and not shown."""
-    with pytest.raises(ConfigurationError, match="feed_token") as raised:
-        Issuer.sojourn("https://auth.example.com", feed_token="sjv_ü")
-    assert "sjv_" not in str(raised.value)
+    for wrong in ("sjv_ü", "sjv_x\r\nHost: evil.example", "sjv_a b", b"sjv_x", None):
+        with pytest.raises(ConfigurationError, match="feed_token") as raised:
+            Issuer.sojourn("https://auth.example.com", feed_token=wrong)
+        assert "sjv_" not in str(raised.value)
 
 
 def test_tenants_are_named():
@@ -114,3 +115,9 @@ def test_what_follows():
         elsewhere.metadata_url,
         elsewhere.key_hosts,
     )
+
+
+def test_only_sojourn_has_a_feed():
+    """A feed token for another issuer is a mistake."""
+    with pytest.raises(ConfigurationError, match="only Sojourn"):
+        Issuer(url="https://a.b", algorithms=frozenset({"RS256"}), typ="JWT", feed_token="sjv_x")

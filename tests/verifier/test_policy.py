@@ -9,6 +9,7 @@ from verifier.scripted import settled
 from sojourn import Incoming, Need, Stale
 from sojourn.jose import SigningKey
 
+pytestmark = pytest.mark.filterwarnings("ignore:when_stale='trust'")
 AT_ONCE = Need.of(max_lag=timedelta(0))
 FEED = "/auth/revocations"
 

@@ -211,6 +211,13 @@ def test_through_a_proxy(named, secured, trusting, monkeypatch):
     assert [(secured.url.removeprefix("https://"), expected)] == seen
 
 
+def test_hosts_without_a_proxy(secured, trusting, monkeypatch):
+    """`NO_PROXY` names hosts that are reached directly."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "example.com,localhost")
+    assert b"secret" == fetched(trusting, f"{secured.url}/").body
+
+
 def test_a_proxy_that_refuses(secured, trusting, monkeypatch):
     """The message says that it was the proxy."""
     with served() as proxy:

@@ -27,7 +27,9 @@ OPENING_SECONDS = 30.0
 PATIENCE_SECONDS = 30.0
 """Connecting takes libpq's ``connect_timeout`` for each host; this is for what comes after."""
 STATEMENT_MS = 800
-"""The server gives up before we do, so that an answer says so."""
+"""The server gives up before we do, so that an answer says why."""
+LOCK_MS = 600
+"""And before that it says that it waits for somebody else's lock."""
 IDLE_IN_TRANSACTION_MS = 5000
 """A process that is stopped within a transaction gives its locks back."""
 PREPARE_AFTER = 2
@@ -157,7 +159,7 @@ async def connect_async(conninfo: str) -> LoopConnection:
 
 
 def _settings(connection: AnyConnection) -> tuple[LiteralString, tuple[object, ...]]:
-    times = (STATEMENT_MS, STATEMENT_MS, IDLE_IN_TRANSACTION_MS)
+    times = (STATEMENT_MS, LOCK_MS, IDLE_IN_TRANSACTION_MS)
     return _SETTLE, (*map(str, times), connection.pgconn.backend_pid)
 
 

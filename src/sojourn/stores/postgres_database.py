@@ -201,11 +201,10 @@ def _acquire(pool: _Pool, deadline: float) -> BlockingConnection:
         return taken
     try:
         given = taken.result(deadline - time.monotonic())
-    except TimeoutError:
+    except BaseException as error:
         pool.give_up(taken)
-        raise Overdue("no connection before the deadline") from None
-    except BaseException:
-        pool.give_up(taken)
+        if isinstance(error, TimeoutError):
+            raise Overdue("no connection before the deadline") from None
         raise
     if isinstance(given, psycopg.Error):
         raise given

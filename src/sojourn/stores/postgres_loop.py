@@ -138,11 +138,10 @@ async def _acquire(pool: _Pool, deadline: float) -> LoopConnection:
     try:
         async with asyncio.timeout(deadline - time.monotonic()):
             given = await taken
-    except TimeoutError:
+    except BaseException as error:
         pool.give_up(taken)
-        raise Overdue("no connection before the deadline") from None
-    except BaseException:
-        pool.give_up(taken)
+        if isinstance(error, TimeoutError):
+            raise Overdue("no connection before the deadline") from None
         raise
     if isinstance(given, psycopg.Error):
         raise given

@@ -139,8 +139,8 @@ class Pool(Generic[C, W]):
 
     def _grow(self) -> None:
         while self._attempts < min(len(self._waiters), self._size - len(self._open)):
-            self._attempts += 1
             self._start(self)
+            self._attempts += 1
 
     def _drop(self, connection: C) -> None:
         self._open.discard(connection)

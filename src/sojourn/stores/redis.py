@@ -76,12 +76,6 @@ class RedisStore:
         self._core = Core(parse_place(url), clock)
         self._wire = BlockingWire(self._core.place)
 
-    @classmethod
-    def _on(cls, core: Core) -> RedisStore:
-        store = cls.__new__(cls)
-        store._core, store._wire = core, BlockingWire(core.place)  # noqa: SLF001 - its own class
-        return store
-
     def open(self, *, longest_token_ms: int) -> StoreInfo:
         """See `Store.open`.
 
@@ -89,7 +83,11 @@ class RedisStore:
             StoreError: Redis does not answer.
             ConfigurationError: It is set up so that it would lose sessions or revocations.
         """
-        return self._wire.drive(_opening(self._core, longest_token_ms=longest_token_ms))
+        try:
+            return self._wire.drive(_opening(self._core, longest_token_ms=longest_token_ms))
+        except BaseException:
+            self._wire.close()  # whoever could not open does not close
+            raise
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -98,7 +96,7 @@ class RedisStore:
 
     def feed(self) -> RedisFeed:
         """See `Store.feed`."""
-        return RedisFeed(self._core, RedisStore._on(self._core))
+        return _reader(self._core)
 
     head = _blocking(redis_journal.head)
     create = _blocking(redis_sessions.create)
@@ -117,6 +115,12 @@ class RedisStore:
     take_audit = _blocking(redis_journal.take_audit)
     drop_audit = _blocking(redis_journal.drop_audit)
     purge = _blocking(redis_journal.purge)
+
+
+def _reader(core: Core) -> RedisFeed:
+    store = RedisStore.__new__(RedisStore)
+    store._core, store._wire = core, BlockingWire(core.place)  # noqa: SLF001 - its own module
+    return RedisFeed(core, store, store._wire)  # noqa: SLF001
 
 
 # --- awaited --------------------------------------------------------------------------------------
@@ -153,7 +157,11 @@ class AsyncRedisStore:
             StoreError: Redis does not answer.
             ConfigurationError: It is set up so that it would lose sessions or revocations.
         """
-        return await self._wire.drive(_opening(self._core, longest_token_ms=longest_token_ms))
+        try:
+            return await self._wire.drive(_opening(self._core, longest_token_ms=longest_token_ms))
+        except BaseException:
+            await self._wire.close()  # whoever could not open does not close
+            raise
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -162,7 +170,7 @@ class AsyncRedisStore:
 
     def feed(self) -> RedisFeed:
         """See `Store.feed`."""
-        return RedisFeed(self._core, RedisStore._on(self._core))  # noqa: SLF001 - the two are one module
+        return _reader(self._core)
 
     async def get(self, sid: str) -> Found:
         """See `Store.get`; look-ups of one turn of the loop travel together."""

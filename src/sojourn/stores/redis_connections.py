@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import redis
 import redis.asyncio
+from redis.exceptions import RedisError
 
 from sojourn.stores.redis_calls import Exchange
 from sojourn.stores.redis_place import Address, Place
@@ -55,8 +56,28 @@ class _Shuttable(redis.Connection):
             with suppress(OSError):  # it has ended by itself
                 used.shutdown(socket.SHUT_RDWR)
 
+    def is_usable(self) -> bool:
+        """Whether the other side has neither ended it nor said what nobody asked for."""
+        with suppress(RedisError):
+            return not self.can_read(0)
+        return False
+
 
 class _ShuttableTls(_Shuttable, redis.SSLConnection):
+    """The same, encrypted."""
+
+
+class _Awaited(redis.asyncio.Connection):
+    """A connection that knows without asking whether it has ended."""
+
+    def is_usable(self) -> bool:
+        reader, writer = self._reader, self._writer
+        if reader is None or writer is None or writer.is_closing():
+            return False
+        return reader.exception() is None and not reader.at_eof()
+
+
+class _AwaitedTls(_Awaited, redis.asyncio.SSLConnection):
     """The same, encrypted."""
 
 
@@ -77,7 +98,7 @@ def listening_connection(place: Place, address: Address, *, seconds: float) -> C
 
 def awaited_connection(place: Place, exchange: Exchange) -> Connection:
     """Make a connection for the running event loop, not connected yet."""
-    kind = redis.asyncio.SSLConnection if place.is_encrypted else redis.asyncio.Connection
+    kind = _AwaitedTls if place.is_encrypted else _Awaited
     return kind(
         **_arguments(place, exchange),
         socket_timeout=None,  # the operation's own time is set around all of it

@@ -35,14 +35,15 @@ class RedisFeed:
 
     Args:
         core: The store.
-        store: A blocking store on it, to restore through; it is the reader's to close.
+        store: A blocking store on it and on the wire, to restore through.
+        wire: Connections that are the reader's alone.
     """
 
-    def __init__(self, core: Core, store: Store) -> None:
+    def __init__(self, core: Core, store: Store, wire: BlockingWire) -> None:
         """Connect at the first read."""
         self._core = core
         self._store = store
-        self._wire = BlockingWire(core.place)
+        self._wire = wire
         self._subscription: _Subscription | None = None
         self._closed = threading.Event()
 

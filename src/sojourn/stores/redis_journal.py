@@ -32,8 +32,7 @@ _PAGE_LINES = 1_000
 def head(core: Core, shard: int) -> Flow[Head]:
     """See `Store.head`."""
     (((packed,),),) = yield (core.look(shard),)
-    found = unpack_head(core.check(packed), core.store)
-    return found or Head(0, 0)
+    return unpack_head(core.check(packed))
 
 
 def append(

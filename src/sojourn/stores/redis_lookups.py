@@ -44,22 +44,24 @@ class Lookups:
         if loop is not self._loop:
             self._loop, self._waiting = loop, {}  # what waits elsewhere will never be sent
         if not self._waiting:
-            loop.call_soon(self._send)
+            task = loop.create_task(self._send())  # it begins in the loop's next turn
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         future: asyncio.Future[Found] = loop.create_future()
         self._waiting.setdefault(shard, []).append((sid, future))
         return await future
 
-    def _send(self) -> None:
+    async def _send(self) -> None:
         waiting, self._waiting = self._waiting, {}
         shape = self._core.router.shape
         batches: dict[Address | None, _Batch] = {}
         for shard, members in waiting.items():
             node = shape.nodes[shard] if shape else None
             batches.setdefault(node, {})[shard] = members
-        for batch in batches.values():  # apart, so that a node's failure is no other's
-            task = asyncio.ensure_future(self._answer(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if len(batches) == 1:
+            await self._answer(*batches.values())
+        else:  # apart, so that a node's failure is no other's
+            await asyncio.gather(*map(self._answer, batches.values()))
 
     async def _answer(self, batch: _Batch) -> None:
         by_shard = {shard: [sid for sid, _ in members] for shard, members in batch.items()}

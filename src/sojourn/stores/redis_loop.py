@@ -128,7 +128,7 @@ class AwaitedWire:
     async def _connected(self, pool: _AwaitedPool, exchange: Exchange) -> Connection:
         while pool.idle:
             connection = pool.idle.pop()
-            if not await connection.can_read():
+            if connection.is_usable():
                 return connection
             await connection.disconnect(nowait=True)
         connection = awaited_connection(self._place, exchange)

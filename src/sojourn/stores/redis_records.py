@@ -9,6 +9,7 @@ msgpack arrays, instants in them relative to `created` (a third of what names an
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from sojourn.model import (
     Tombstone,
     Transport,
 )
+from sojourn.stores.redis_agents import restored, squeezed
 from sojourn.stores.redis_entries import encode, not_understood
 
 _MODES: tuple[Mode, ...] = ("session", "jwt", "hybrid")
@@ -40,7 +42,7 @@ class _Rest(msgspec.Struct, frozen=True, array_like=True):
     lives_ms: int
     idle_ms: int | None = None
     version: int = 1
-    user_agent: str = ""
+    user_agent: bytes = b""
     address: str = ""
     roles: tuple[str, ...] = ()
     claims: dict[str, Any] = {}
@@ -67,7 +69,7 @@ def pack_session(session: Session) -> bytes:
         lives_ms=session.expires_at_ms - created_ms,
         idle_ms=session.idle_ms,
         version=session.version,
-        user_agent=session.user_agent,
+        user_agent=squeezed(session.user_agent),
         address=session.address,
         roles=session.roles,
         claims=session.claims,
@@ -147,7 +149,7 @@ def unpack_record(sid: str, packed: bytes | None) -> Session | Tombstone | None:
         return (
             _unpack_session(sid, packed) if packed[:1] == b"S" else _unpack_tombstone(sid, packed)
         )
-    except (ValueError, IndexError, TypeError, msgspec.MsgspecError) as error:
+    except (ValueError, IndexError, TypeError, zlib.error, msgspec.MsgspecError) as error:
         raise not_understood(error) from error
 
 
@@ -176,7 +178,7 @@ def _unpack_session(sid: str, packed: bytes) -> Session:
         scopes=rest.scopes,
         claims=rest.claims,
         client_id=rest.client_id,
-        user_agent=rest.user_agent,
+        user_agent=restored(rest.user_agent),
         address=rest.address,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ from sojourn.errors import ConfigurationError, StoreError
 from sojourn.stores.redis_calls import Call, Command, Exchange, Failed, Flow, Shape, Step, Steps
 from sojourn.stores.redis_keys import Keys
 from sojourn.stores.redis_place import Address, Place
-from sojourn.stores.redis_topology import discover
+from sojourn.stores.redis_topology import discover, half_way_to, known_nodes
 
 T = TypeVar("T")
 
@@ -34,6 +35,8 @@ DEADLINE_SECONDS = 1.0
 """How long an operation may take, whatever the network does."""
 PAUSE_SECONDS = 0.025
 """Between attempts that the other side asked for."""
+LEAST_SECONDS = 0.1
+"""An attempt that could hardly be answered in time is not begun: a write would be left in doubt."""
 _LATER = (BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
 """Refusals before anything was done, of a node that is not the right one, or not yet."""
 _LATER_TEXTS = ("NOREPLICAS", "non local key")
@@ -42,6 +45,10 @@ LOST = (
     "again without its data. Sessions and revocations are lost with it. Restore a backup, or "
     "restart this application to begin anew; and let Redis persist (appendonly yes)"
 )
+
+
+def _has_time(deadline: float) -> bool:
+    return time.monotonic() + LEAST_SECONDS < deadline
 
 
 @dataclass(slots=True)
@@ -71,6 +78,8 @@ class Router:
     _looking_until: float = 0
     """Somebody is looking for the nodes; a time, so that no fork or crash leaves it set."""
     _hint: list[Address] = field(default_factory=list)
+    _suspect: Shape | None = None
+    """A shape with which an operation ran out of time: the next one looks for the nodes first."""
 
     def connect(self, *, deadline: float) -> Steps[None]:
         """Find the nodes.
@@ -79,9 +88,8 @@ class Router:
             StoreError: Nobody answered.
             ConfigurationError: A node would lose something.
         """
-        shape = self.shape
-        known = [*self._hint, *(shape.others if shape else ())]
-        self._hint.clear()
+        known = known_nodes(self._hint, self.shape)
+        self._hint = []
         self.shape, self.keys = yield from discover(
             self.place, self.keys, known=known, deadline=deadline
         )
@@ -103,12 +111,7 @@ class Router:
         try:
             calls = next(flow)
             while True:
-                try:
-                    replies = yield from self.do(calls)
-                except StoreError as error:
-                    calls = flow.throw(error)
-                else:
-                    calls = flow.send(replies)
+                calls = flow.send((yield from self.do(calls)))
         except StopIteration as done:
             answer: T = done.value
             return answer
@@ -119,36 +122,41 @@ class Router:
         Raises:
             StoreError: One was not done, or nobody knows; or too few replicas have it.
         """
-        waits = self.place.replicas > 0 and any(call.is_acknowledged for call in calls)
-        allowed_seconds = DEADLINE_SECONDS + (self.place.wait_ms / 1000 if waits else 0)
-        deadline = time.monotonic() + allowed_seconds
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        if any(self._waits_for(call) for call in calls):
+            deadline += self.place.wait_ms / 1000
         everything = [_Pending(call) for call in calls]
-        left, pause_seconds = everything, 0.0
+        left, pause_seconds, trouble = everything, 0.0, ""
+        shape = self._opened()
+        if shape is self._suspect:
+            with suppress(StoreError):  # it is perhaps there again
+                yield from self.look_again(shape, deadline=half_way_to(deadline))
         while True:
             shape = self._opened()
             outcomes = yield from self._attempt(shape, left, deadline, pause_seconds)
             left = [one for one in left if self._is_left(one, outcomes[id(one)])]
             if not left:
                 return [one.reply for one in everything]
-            if time.monotonic() >= deadline:
-                raise StoreError(f"Redis did not do it within its time ({left[0].refusal})")
             pause_seconds = 0.0
-            if any(one.is_lost for one in left):
+            if any(one.is_lost for one in left) and _has_time(deadline):
                 pause_seconds = PAUSE_SECONDS
-                yield from self._recover(shape, left, deadline)
+                try:
+                    yield from self.look_again(shape, deadline=deadline)
+                except StoreError as error:
+                    trouble = f"; {error}"
+            if not _has_time(deadline):
+                self._suspect = shape
+                raise StoreError(
+                    f"Redis did not do it within its time ({left[0].refusal}{trouble})"
+                )
+
+    def _waits_for(self, call: Call) -> bool:
+        return call.is_acknowledged and self.place.replicas > 0
 
     def _opened(self) -> Shape:
         if self.shape is None:
             raise StoreError("the store in Redis is not open; call open() first")
         return self.shape
-
-    def _recover(self, shape: Shape, left: list[_Pending], deadline: float) -> Steps[None]:
-        try:
-            yield from self.look_again(shape, deadline=deadline)
-        except StoreError as error:
-            if time.monotonic() >= deadline:
-                raise
-            left[0].refusal = str(error)
 
     def _attempt(
         self, shape: Shape, left: Sequence[_Pending], deadline: float, pause_seconds: float
@@ -176,7 +184,7 @@ class Router:
         commands = one.call.spelled(in_full=one.in_full)
         if one.ask:
             commands = tuple(c for command in commands for c in (("ASKING",), command))
-        if self.place.replicas and one.call.is_acknowledged:
+        if self._waits_for(one.call):
             commands = (*commands, ("WAIT", self.place.replicas, self.place.wait_ms))
         return commands
 
@@ -184,24 +192,25 @@ class Router:
         """Take an outcome in; tells whether the call has to be sent again."""
         if isinstance(outcome, Failed):
             if outcome.was_sent and one.call.writes:
+                self._suspect = self.shape
                 raise StoreError(
                     f"Redis did not answer, and may or may not have done it ({outcome})"
                 ) from outcome.error
             one.ask, one.is_lost, one.refusal = None, True, str(outcome)
             return True
         is_asking, one.ask = one.ask is not None, None
-        replies = outcome[1::2] if is_asking else outcome
         refusal = next((reply for reply in outcome if isinstance(reply, RedisError)), None)
         if refusal is not None:
             self._take_refusal(one, refusal)
             return True
-        if self.place.replicas and one.call.is_acknowledged:
-            replies = outcome[1:2] if is_asking else outcome[:1]
-            if outcome[-1] < self.place.replicas:
+        if self._waits_for(one.call):
+            *outcome, acknowledged = outcome
+            if acknowledged < self.place.replicas:
                 raise StoreError(
-                    f"only {outcome[-1]} of {self.place.replicas} replicas have acknowledged within "
-                    f"{self.place.wait_ms} ms, so this is not success; repeating it is safe"
+                    f"only {acknowledged} of {self.place.replicas} replicas have acknowledged "
+                    f"within {self.place.wait_ms} ms, so this is not success; repeating it is safe"
                 )
+        replies = outcome[1::2] if is_asking else outcome
         one.reply = replies[0] if one.call.script else replies
         return False
 

@@ -6,6 +6,8 @@ asked again when a node stops answering, refuses to write or says that a slot ha
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -39,7 +41,8 @@ def discover(
         ConfigurationError: A node is set up so that it would lose something.
     """
     if place.kind == "cluster":
-        return (yield from _cluster(place, keys, [*known, *place.addresses], deadline))
+        candidates = [*known, *_in_any_order(place.addresses)]
+        return (yield from _cluster(place, keys, candidates, deadline))
     address = place.addresses[0]
     if place.kind == "sentinel":
         address = yield from _primary(place, deadline)
@@ -54,9 +57,9 @@ def discover(
 def _primary(place: Place, deadline: float) -> Steps[Address]:
     question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", place.service)
     troubles = []
-    for address in place.addresses:
+    for address in _in_any_order(place.addresses):
         exchange = Exchange(address, (question,), is_of_sentinel=True)
-        (outcome,) = yield Step((exchange,), deadline)
+        (outcome,) = yield Step((exchange,), half_way_to(deadline))
         if not isinstance(outcome, Failed) and isinstance(outcome[0], list):
             host, port = outcome[0]
             return host.decode(), int(port)
@@ -72,7 +75,8 @@ def _cluster(
     keys = keys or Keys(place.prefix, CLUSTER_SHARDS)
     troubles = []
     for address in dict.fromkeys(candidates):
-        (outcome,) = yield Step((Exchange(address, (("CLUSTER", "SLOTS"),)),), deadline)
+        exchange = Exchange(address, (("CLUSTER", "SLOTS"),))
+        (outcome,) = yield Step((exchange,), half_way_to(deadline))
         if isinstance(outcome, Failed) or isinstance(outcome[0], RedisError):
             troubles.append(_trouble(address, outcome))
             continue
@@ -82,7 +86,7 @@ def _cluster(
             continue
         facts = yield from _facts(dict.fromkeys(nodes), deadline)
         has_replicas = max(_check(place, node, facts[node]) for node in facts)
-        return Shape(nodes, has_replicas, tuple(dict.fromkeys([*nodes, address]))), keys
+        return Shape(nodes, has_replicas, _everybody(outcome[0], address)), keys
     raise StoreError(f"no node of the cluster says who has which slots ({'; '.join(troubles)})")
 
 
@@ -93,8 +97,33 @@ def _owners(keys: Keys, ranges: Sequence[Any], asked: Address) -> tuple[Address,
         owner = next((row[2] for row in ranges if row[0] <= slot <= row[1]), None)
         if owner is None:
             return None
-        nodes.append((owner[0].decode() if owner[0] else asked[0], int(owner[1])))
+        nodes.append(_address(owner, asked))
     return tuple(nodes)
+
+
+def _everybody(ranges: Sequence[Any], asked: Address) -> tuple[Address, ...]:
+    """Give all nodes, replicas included: whoever is left may say who has taken over."""
+    return tuple(dict.fromkeys(_address(node, asked) for row in ranges for node in row[2:]))
+
+
+def _address(node: Sequence[Any], asked: Address) -> Address:
+    return (node[0].decode() if node[0] else asked[0]), int(node[1])
+
+
+def half_way_to(deadline: float) -> float:
+    """Leave time for the next one, should this one be dead."""
+    now = time.monotonic()
+    return now + (deadline - now) / 2
+
+
+def _in_any_order(addresses: Sequence[Address]) -> list[Address]:
+    """One that is dead, or alone and out of date, is not always the first to be asked."""
+    return random.sample(addresses, len(addresses))
+
+
+def known_nodes(hints: Sequence[Address], shape: Shape | None) -> list[Address]:
+    """Give whom to ask: those that somebody has just pointed at, then all others."""
+    return [*hints, *_in_any_order(shape.others if shape else ())]
 
 
 def _facts(addresses: Iterable[Address], deadline: float) -> Steps[dict[Address, dict[str, str]]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -100,10 +99,9 @@ class BlockingWire:
     def _connected(self, pool: _Pool, exchange: Exchange, deadline: float) -> Connection:
         while pool.idle:
             connection = pool.idle.pop()
-            with suppress(RedisError):
-                if not connection.can_read(0):
-                    return connection
-            connection.disconnect()  # the other side has ended it, or said what nobody asked for
+            if connection.is_usable():
+                return connection
+            connection.disconnect()
         connection = blocking_connection(self._place, exchange, seconds=deadline - time.monotonic())
         connection.connect()
         return connection

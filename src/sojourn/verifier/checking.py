@@ -154,7 +154,8 @@ def _ask_feed(core: VerifierCore, state: IssuerState, max_lag_ms: float | None) 
     try:
         if failed_at is not None and failed_at.age_ms(picture.stamp()) < RETRY_MS:
             raise FetchError("it did not answer a moment ago")  # noqa: TRY301 - one answer below
-        flight, is_mine = state.feed_flights.board(joins_sent=False)
+        # Where an age is allowed, a poll under way will do: it is dated from when it was sent.
+        flight, is_mine = state.feed_flights.board(joins_sent=bound_ms > 0)
         yield Boarded(flight, is_mine)
         if picture.lag_ms() > (bound_ms or STALE_SERVER_MS):
             raise FetchError("its server is behind")  # noqa: TRY301 - the same

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sojourn.engine.picture import Bounded, Stamp
-from sojourn.errors import ConfigurationError
+from sojourn.errors import ConfigurationError, SecurityWarning
 from sojourn.jose.claims import RegisteredClaims
 from sojourn.jose.expectation import MAX_LEEWAY_SECONDS
 from sojourn.model import Principal
@@ -69,6 +70,12 @@ class Rules:
             or not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS
         ):
             raise ConfigurationError(f"leeway_seconds is an int from 0 to {MAX_LEEWAY_SECONDS}")
+        if self.when_stale == "trust":
+            warnings.warn(
+                "when_stale='trust' accepts revoked tokens while their issuer's feed is away",
+                SecurityWarning,
+                stacklevel=4,  # whoever makes the verifier
+            )
 
 
 @dataclass(frozen=True, slots=True)

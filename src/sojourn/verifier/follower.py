@@ -15,7 +15,8 @@ from sojourn.verifier.picture import STREAM_MS, GapError, Picture
 log = logging.getLogger("sojourn.verifier")
 
 FIRST_WAIT_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = 1.5
+"""Short of the two seconds within which a link that is back has to be noticed."""
 QUIET_MS = 60_000.0
 """While the server stays away, that is said once in so long."""
 
@@ -58,17 +59,18 @@ class Follower:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            has_failed = self._failures > 0
+            self._failures += 1  # until a heartbeat comes
             try:
-                if self._failures or not self._picture.cursor:
+                if has_failed or not self._picture.cursor:
                     self._poll()  # which says more plainly why a stream is refused
                 self._follow()
             except GapError:
-                self._failures += 1  # a snapshot is taken, soon
+                pass  # said already; a snapshot is taken, soon
             except FetchError as error:
                 self._note(str(error))
             except Exception:
                 log.exception("following the feed of %s failed, trying again", self._name)
-                self._failures += 1
             self._stopping.wait(self._pause_seconds())
 
     def _follow(self) -> None:
@@ -87,7 +89,6 @@ class Follower:
             stream.close()
 
     def _note(self, what: str) -> None:
-        self._failures += 1
         if monotonic_ms() >= self._quiet_until_ms:
             self._quiet_until_ms = monotonic_ms() + QUIET_MS
             log.warning("following the feed of %s failed, trying again: %s", self._name, what)

@@ -78,8 +78,12 @@ class Issuer:
             raise ConfigurationError("audience, also_known_as and tenants are texts, none empty")
         if self.jwks is not None and (self.jwks_uri or self.discovery_url):
             raise ConfigurationError("give jwks, or where the keys are to be found, not both")
-        if self.feed_token and not self.feed_token.isascii():
+        if not isinstance(self.feed_token, str) or not all(
+            "!" <= c <= "~" for c in self.feed_token
+        ):
             raise ConfigurationError("feed_token is what `sojourn verifiers add` printed")
+        if self.feed_token and not self.is_sojourn:
+            raise ConfigurationError("only Sojourn's own issuers have a feed; use Issuer.sojourn")
 
     # --- constructors -----------------------------------------------------------------------------
 

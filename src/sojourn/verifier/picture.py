@@ -35,8 +35,7 @@ SILENCE_SECONDS = 3.5
 """Three heartbeats: a stream without a byte for so long leads nowhere."""
 STREAM_MS = 580_000
 """A stream is opened again after this long, so that two monotonic clocks cannot drift apart."""
-GONE = 410
-UNAUTHORIZED = 401
+BAD_REQUEST, UNAUTHORIZED, GONE = 400, 401, 410
 
 T = TypeVar("T")
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -162,8 +161,8 @@ class Picture:
             raise FetchError(
                 f"{what} does not know the feed token; make one there: sojourn verifiers add NAME"
             )
-        if 400 <= answer.status < 500:  # noqa: PLR2004 - the question was wrong (RFC 9110 15.5)
-            self.cursor = ""  # perhaps of another store; the next question is for a snapshot
+        if answer.status == BAD_REQUEST:
+            self.cursor = ""  # of another store; the next question is for a snapshot
         require_ok(answer, what=what)
         return _decoded(_decode_page, answer.body, what=what)
 

@@ -6,13 +6,14 @@ import io
 import socket
 import threading
 import time
+import urllib.request
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies_environment
 
 from sojourn._version import __version__
 from sojourn.verifier.fetching import OK, Answer, Fetch, FetchError
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 64 * 1024
 """Of a stream: an entry names a subject of at most 255 bytes, so this is no entry."""
+# The environment alone, since asking macOS for its settings is not safe in a forked process; the type
+# stubs do not know the function by name.
+_is_direct: Callable[[str], object] = vars(urllib.request)["proxy_bypass_environment"]
 _USUAL = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",
@@ -94,7 +98,7 @@ class Web:
         host, port, seconds = target.hostname or "", target.port, request.timeout_seconds
         if target.scheme == "http":
             return HTTPConnection(host, port, timeout=seconds)
-        proxy = None if proxy_bypass(host) else getproxies().get("https")
+        proxy = None if _is_direct(host) else getproxies_environment().get("https")
         if proxy is None:
             return HTTPSConnection(host, port, timeout=seconds, context=self._tls())
         through = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
