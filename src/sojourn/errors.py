@@ -73,6 +73,13 @@ class Stale(SojournError):
     status = 503
 
 
+class IssuerUnavailable(SojournError):
+    """An issuer that a verifier has to ask does not answer; retry later, nothing was decided."""
+
+    code = "issuer_unavailable"
+    status = 503
+
+
 # --- refusals: the answer is no -----------------------------------------------------------------
 
 

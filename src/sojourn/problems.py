@@ -14,16 +14,23 @@ from sojourn.errors import (
     FreshLoginRequired,
     InsufficientScope,
     InvalidToken,
+    IssuerUnavailable,
     RefreshRequired,
     Revoked,
     SojournError,
+    Stale,
     StoreError,
 )
 
 MEDIA_TYPE = "application/problem+json"
 _INVALID_TOKEN = (InvalidToken, Expired, Revoked, RefreshRequired)
 _UNSAID = "something failed here; the server's log says what"
-_UNAVAILABLE = "the store cannot be used at this moment; try again shortly"
+_INSTEAD = (
+    (StoreError, "the store cannot be used at this moment; try again shortly"),
+    (IssuerUnavailable, "whether this is good cannot be known at this moment; try again shortly"),
+    (Stale, "what was revoked is not known at this moment; try again shortly"),
+)
+"""What is said in place of causes and remedies that concern those who run the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +78,9 @@ def _detail(error: SojournError) -> str:
     """Say what a stranger may know: paths and causes of failures are for the log."""
     if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         return _UNSAID
-    if isinstance(error, StoreError) and not isinstance(error, Conflict):
-        return _UNAVAILABLE
+    for kinds, said in _INSTEAD:
+        if isinstance(error, kinds) and not isinstance(error, Conflict):
+            return said
     return str(error)
 
 

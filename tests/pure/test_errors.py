@@ -23,6 +23,7 @@ PUBLISHED = {
     "StoreError": ("store_unavailable", 503),
     "Conflict": ("conflict", 503),
     "Stale": ("stale", 503),
+    "IssuerUnavailable": ("issuer_unavailable", 503),
     "Refused": ("refused", 401),
     "Unauthenticated": ("unauthenticated", 401),
     "InvalidCredentials": ("invalid_credentials", 401),

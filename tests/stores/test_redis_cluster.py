@@ -1,14 +1,12 @@
 """A cluster that changes under the store: slots that move, nodes that go."""
 
 import asyncio
-import threading
-from contextlib import contextmanager
 
 import pytest
 from services import new_namespace
 from services_processes import wait_until
 from services_valkey import ask, running_valkey_cluster, shared_valkey_cluster
-from stores.redis_samples import client, draft, node_urls
+from stores.redis_samples import client, draft
 
 from sojourn.errors import StoreError
 from sojourn.model import Event, Kind, Tombstone
@@ -123,7 +121,7 @@ def test_halves_are_not_mistaken(store, move):
     head, key = store._core.keys.named(SHARD, f"s:{session.sid}")
     move.begin()
     move.carry(key)
-    with pytest.raises(StoreError, match="within its time.*TryAgain"):
+    with pytest.raises(StoreError, match=r"within its time.*TryAgain"):
         store.get(session.sid)
     with pytest.raises(StoreError, match="within its time"):
         store.delete(session.sid, subject="ada", reason="logout")
@@ -187,7 +185,7 @@ class TestFailover:
     def test_a_replica_takes_over(self):
         """When a primary dies, its replica is found, checked and used, reader included."""
         with running_valkey_cluster(replicas=2, node_timeout_ms=1_000) as cluster:
-            store = RedisStore(f"{cluster.url}?replicas=1")
+            store = RedisStore(f"{cluster.url}?replicas=1&wait_ms=2000")
             store.open(longest_token_ms=3_600_000)
             session = sign_in(store)
             reader = store.feed()
@@ -225,7 +223,7 @@ def test_a_new_node_is_checked(store, move):
         move.begin()
         move.carry(*move.keys())
         move.finish()
-        with pytest.raises(StoreError, match="within its time.*maxmemory-policy noeviction"):
+        with pytest.raises(StoreError, match=r"within its time.*maxmemory-policy noeviction"):
             store.get(session.sid)
     finally:
         client(url).config_set("maxmemory-policy", "noeviction")

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from proxy import Proxy
@@ -81,6 +82,20 @@ def test_a_lost_subscription_is_renewed(store, reader, proxy):
     assert 1 == len(reader.read({0: last})[0].entries)
 
 
+def test_a_subscription_follows_the_primary(store):
+    """When the first shard has another node, that one is listened to; a lost one may be closed twice."""
+    reader = store.feed()
+    reader.read({0: 0})
+    first, router = reader._subscription, store._core.router
+    (host, port), *_ = router.shape.nodes
+    assert "127.0.0.1" == host
+    router.shape = replace(router.shape, nodes=(("localhost", port),) * 2)
+    reader.read({0: 0})
+    assert ("localhost", port) == reader._subscription.address
+    first.close()
+    reader.close()
+
+
 def test_a_silent_subscription_is_asked(store, reader, proxy, monkeypatch):
     """After a silence the other side is asked; where it says nothing, there is a new subscription."""
     monkeypatch.setattr(redis_feed, "QUIET_SECONDS", 0.0)
@@ -144,7 +159,7 @@ def test_any_shard_wakes():
     store = RedisStore(f"{shared_valkey_cluster().url}?prefix={new_namespace()}")
     store.open(longest_token_ms=1)
     reader = store.feed()
-    heads = {shard: 0 for shard in range(16)}
+    heads = dict.fromkeys(range(16), 0)
     reader.read(heads)
     for shard in heads:
         done = threading.Event()

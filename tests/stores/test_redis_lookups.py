@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from proxy import Proxy
 from services import new_namespace
+from services_processes import wait_until
 from services_valkey import running_valkey, shared_valkey, shared_valkey_cluster
 from stores.redis_samples import client, draft, node_port
 
@@ -63,8 +64,10 @@ async def test_a_batch_in_flight_is_not_joined(own):
         proxy.delay_seconds = 0.05
         before = calls(own, "mget")
         first = asyncio.ensure_future(store.get(session.sid))
-        while calls(own, "mget") == before:
-            await asyncio.sleep(0.001)  # it has been answered; the answer is on its way
+        # It is answered, and the answer is on its way.
+        await asyncio.to_thread(
+            wait_until, lambda: calls(own, "mget") > before, what="an answered look-up"
+        )
         await direct.delete(session.sid, subject="ada", reason="logout")
         second = asyncio.ensure_future(store.get(session.sid))
         records = [found.record for found in await asyncio.gather(first, second)]

@@ -6,10 +6,12 @@ import sys
 import traceback
 from math import inf
 
+import pytest
 from verifier.scripted import ScriptedStream
 
 from sojourn import Incoming
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 HEAVY = ("sqlite3", "starlette", "psycopg", "redis", "granian", "click", "jinja2", "httpx2")
 
 

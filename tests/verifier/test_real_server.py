@@ -16,6 +16,7 @@ from sojourn import AsyncVerifier, Incoming, Issuer, Need, Stale, Verifier
 from sojourn.server.app import Server
 from sojourn.server.config import load_config
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 PASSWORD = "four unrelated calm words"
 AT_ONCE = Need.of(max_lag=timedelta(0))
 BOUND_SECONDS = 5.0

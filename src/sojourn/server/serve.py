@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,10 @@ def serve(config: ServerConfig) -> None:
 
 
 def _serve(config: ServerConfig) -> None:
+    # Each stream of a verifier is a descriptor, and 1,024 is a common soft limit.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS calls its limit infinite, and refuses it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     Granian(
         "sojourn.server.serve:create",
         factory=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -66,7 +67,8 @@ class AwaitedWire:
         for pool in pools.values():
             pool.is_closed = True
             while pool.idle:
-                await pool.idle.pop().disconnect()
+                with suppress(RedisError):  # the other side is silent
+                    await pool.idle.pop().disconnect()
 
     def abandon(self) -> None:
         """Let go of what a parent process uses.

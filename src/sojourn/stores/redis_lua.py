@@ -10,7 +10,7 @@ from sojourn.ports import RETENTION_MARGIN_MS, TOMBSTONE_MS
 
 LINGER_SECONDS = 3600
 """How long Redis keeps a session beyond its end, so that an expired one is told from an unknown one."""
-CHUNK = 250
+CHUNK = 128
 """So many sessions or entries are looked at by one script; nobody else is served meanwhile."""
 
 _CONSTANTS = {

@@ -7,8 +7,8 @@ that yields what has to be fetched (`checking`), and two drivers run it (`drivin
 `introspection` and `asking` (opaque tokens), `fetching`, `flights`, `urls` and `web` (the network).
 """
 
+from sojourn.errors import IssuerUnavailable
 from sojourn.verifier.faces import AsyncVerifier, IssuerHealth, Verifier
-from sojourn.verifier.failures import IssuerUnavailable
 from sojourn.verifier.fetching import Answer, Fetch, Fetcher, FetchError
 from sojourn.verifier.introspection import GitHubApp, Introspector, Rfc7662
 from sojourn.verifier.issuer import Issuer

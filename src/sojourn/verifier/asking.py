@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sojourn.engine.picture import Bounded, Stamp
-from sojourn.errors import ConfigurationError
+from sojourn.errors import ConfigurationError, IssuerUnavailable
 from sojourn.model import Principal
-from sojourn.verifier.failures import IssuerUnavailable
 from sojourn.verifier.fetching import Answer, Fetch
 from sojourn.verifier.flights import Flights
 from sojourn.verifier.introspection import Introspector

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 
 from sojourn.engine.answers import Checked
-from sojourn.errors import InvalidToken, Refused, Stale, Unauthenticated
+from sojourn.errors import InvalidToken, IssuerUnavailable, Refused, Stale, Unauthenticated
 from sojourn.model import Principal
-from sojourn.verifier.failures import IssuerUnavailable
 from sojourn.verifier.fetching import FetchError
 from sojourn.verifier.judging import AskFeed, AskIntrospector, AskKeys, judge
 

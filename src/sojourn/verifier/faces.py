@@ -12,13 +12,13 @@ from typing import Any, Self
 
 from sojourn.engine.answers import Checked
 from sojourn.engine.picture import monotonic_ms as system_monotonic_ms
+from sojourn.errors import IssuerUnavailable
 from sojourn.messages import Incoming
 from sojourn.model import Principal
 from sojourn.need import ANYONE_SIGNED_IN, Need
 from sojourn.settings import WhenStale
 from sojourn.verifier import checking, driving
 from sojourn.verifier.core import Rules, VerifierCore, system_clock
-from sojourn.verifier.failures import IssuerUnavailable
 from sojourn.verifier.fetching import Fetcher
 from sojourn.verifier.introspection import Introspector
 from sojourn.verifier.issuer import Issuer
