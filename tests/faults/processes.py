@@ -52,7 +52,7 @@ def results_of(children: Sequence[subprocess.Popen]) -> list[str]:
     """Wait until each has ended well; give what it printed since it was ready."""
     printed = []
     for one in children:
-        out, err = one.communicate(timeout=PATIENCE_SECONDS)
-        assert one.returncode == 0, err
+        out = one.stdout.read()  # what came with "ready" is in its buffer already
+        assert one.wait(PATIENCE_SECONDS) == 0, one.stderr.read()
         printed.append(out)
     return printed

@@ -97,8 +97,8 @@ def gunicorn(url: str, secret: str, *, is_used: bool, log: Path) -> Iterator[Far
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             try:
-                farm.ask("")
-            except httpx2.TransportError:
+                farm.ask("nobody")
+            except httpx2.ConnectError:
                 time.sleep(0.05)
                 continue
             if len(farm.workers()) == WORKERS:
