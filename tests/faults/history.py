@@ -1,8 +1,6 @@
 """What happened, and whether it may have: the judge of recorded runs. Pure: no I/O, no clock.
 
-An `Operation` is one call at one process, from invocation to outcome, by the one monotonic clock of
-the machine. An outcome that nobody saw (a time-out, a 503, a killed process) is *unknown*: it may
-have happened at any time from its start on, or never; the judge takes it as either.
+What is unknown is taken as either: it happened, or it did not.
 
 `judge` decides, for each session: one chain of generations, each with one successor; nothing
 accepted whose request began after it was ended and the bound had passed; after a change of roles
@@ -13,80 +11,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
 
-import msgspec
+from faults.operations import MS, NEVER, Operation, Violation
 
-NEVER = 2**63 - 1
-"""The end of what nobody saw end."""
-MS = 1_000_000
-"""Nanoseconds in a millisecond."""
 ROUNDING_MS = 1
 """Stores count whole milliseconds."""
-
-Name = Literal[
-    "login", "check", "refresh", "logout", "revoke", "revoke_all", "update", "store_loss"
-]
-Outcome = Literal["ok", "refused", "unknown"]
 _ENDED = frozenset({"revoked", "refresh_reuse", "refresh_late"})
 """The refusals that say for good: this session is over."""
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call.
-
-    Args:
-        process: Where it was made.
-        name: Which call; `store_loss` is the fault injector's word that acknowledged writes went.
-        start: When it was made, in monotonic nanoseconds.
-        end: When its outcome was there; NEVER where it is unknown.
-        outcome: What came of it.
-        code: The refusal's, or the error's.
-        subject: Whose, where the call or its answer says.
-        sid: Which session, where the call or its answer says.
-        presented: The generation of the refresh handle that was presented.
-        successor: What was handed out for it, as a digest: the handle and its access token's end.
-        keep: The sid that `revoke_all` spared.
-        roles: What the answer showed, or what an update set.
-        max_lag_ms: How old a picture the check was content with.
-        is_stateless: Whether nothing is stored of the session (mode ``jwt``).
-    """
-
-    process: str
-    name: Name
-    start: int
-    end: int = NEVER
-    outcome: Outcome = "unknown"
-    code: str = ""
-    subject: str = ""
-    sid: str = ""
-    presented: int | None = None
-    successor: str = ""
-    keep: str = ""
-    roles: tuple[str, ...] = ()
-    max_lag_ms: float = 0
-    is_stateless: bool = False
-
-    @property
-    def is_ok(self) -> bool:
-        """Whether it was done, or accepted."""
-        return self.outcome == "ok"
-
-    @property
-    def accepts(self) -> bool:
-        """Whether somebody was taken for signed in."""
-        return self.is_ok and self.name in {"check", "refresh"}
-
-
-class Violation(msgspec.Struct, frozen=True):
-    """A promise that was broken, and by which operations."""
-
-    promise: str
-    by: tuple[Operation, ...]
-
-    def __str__(self) -> str:
-        """Tell it in lines."""
-        return "\n  ".join((self.promise, *(repr(one) for one in self.by)))
 
 
 def judge(history: Iterable[Operation], *, grace_ms: float) -> list[Violation]:
@@ -215,9 +146,11 @@ def _first_end(
         if one.name == "update" and login.is_stateless and login.start < one.end:
             causes.append(one.start)
     # A refresh of something replaced ends the session, whatever its own outcome was.
-    for one in of_session:
-        if one.name == "refresh" and not one.is_ok and _can_be_reuse(one, of_session, grace_ms):
-            causes.append(one.start)
+    causes += [
+        one.start
+        for one in of_session
+        if one.name == "refresh" and not one.is_ok and _can_be_reuse(one, of_session, grace_ms)
+    ]
     return min(causes, default=NEVER)
 
 

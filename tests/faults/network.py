@@ -79,7 +79,9 @@ def network(engine: str, url: str, monkeypatch) -> Iterator[Network]:
             return given | {"port": made.way_to(given["port"])}
 
         def led(conninfo: str) -> str:
-            return re.sub(r"port=(\d+)", lambda found: f"port={made.way_to(int(found[1]))}", conninfo)
+            return re.sub(
+                r"port=(\d+)", lambda found: f"port={made.way_to(int(found[1]))}", conninfo
+            )
 
         connect, connect_async = postgres_connection.connect, postgres_connection.connect_async
         with monkeypatch.context() as patched:

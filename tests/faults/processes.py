@@ -13,7 +13,9 @@ IS_FULL = os.environ.get("SOJOURN_FULL") == "1"
 PATIENCE_SECONDS = 300
 
 
-def child(program: str, *arguments: object, secret: str, stdin: int | None = None) -> subprocess.Popen:
+def child(
+    program: str, *arguments: object, secret: str, stdin: int | None = None
+) -> subprocess.Popen:
     """Start a program of this folder."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("SOJOURN_")}
     paths = os.pathsep.join(filter(None, (str(FAULTS.parent), os.environ.get("PYTHONPATH"))))

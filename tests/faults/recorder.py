@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from faults.history import Name, Operation
+from faults.operations import Name, Operation
 
 from sojourn import Refused, SojournError
 

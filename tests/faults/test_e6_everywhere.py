@@ -47,6 +47,7 @@ class Delays:
         return self.at(0.99) <= P99_MS and self.ms[-1] <= MAX_MS
 
     def __str__(self) -> str:
+        """Give the figures."""
         return (
             f"p50 {self.at(0.5):.1f} ms, p99 {self.at(0.99):.1f} ms, max {self.ms[-1]:.1f} ms "
             f"of {len(self.ms)}"
@@ -54,14 +55,19 @@ class Delays:
 
 
 async def measure(
-    auth: AsyncSojourn, folder: Path, *, face: str, where: str, count: int, secret: str, feed_token=""
+    auth: AsyncSojourn,
+    folder: Path,
+    *,
+    face: str,
+    where: str,
+    count: int,
+    secret: str,
+    feed_token="",
 ) -> Delays:
     """Sign in, start the verifiers, revoke one after the other."""
     modes = MODES["http" if feed_token else "store"]
     signed_in = [
-        await auth.login(
-            Incoming(), f"user-{n}", mode=modes[n % len(modes)], transport="bearer"
-        )
+        await auth.login(Incoming(), f"user-{n}", mode=modes[n % len(modes)], transport="bearer")
         for n in range(count)
     ]
     file = folder / f"{secrets.token_hex(4)}.json"
@@ -105,9 +111,7 @@ async def test_revoked_everywhere(engine: Engine, face, tmp_path):
     async with AsyncSojourn(place.url, secret=secret, **SETTINGS) as auth:
         await judge(
             f"on {engine.name}, {face}",
-            lambda: measure(
-                auth, tmp_path, face=face, where=place.url, count=count, secret=secret
-            ),
+            lambda: measure(auth, tmp_path, face=face, where=place.url, count=count, secret=secret),
         )
 
 

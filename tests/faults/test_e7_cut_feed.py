@@ -132,9 +132,7 @@ async def cut_off(request, tmp_path, monkeypatch):
         ways = stack.enter_context(network(engine.name, url, monkeypatch))
         auths = {
             policy: await stack.enter_async_context(
-                AsyncSojourn(
-                    url, secret=secret, monotonic_ms=clock, when_stale=policy, **SETTINGS
-                )
+                AsyncSojourn(url, secret=secret, monotonic_ms=clock, when_stale=policy, **SETTINGS)
             )
             for policy in POLICIES
         }

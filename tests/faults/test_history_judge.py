@@ -2,7 +2,8 @@
 
 import msgspec
 import pytest
-from faults.history import MS, NEVER, Operation, judge
+from faults.history import judge
+from faults.operations import MS, NEVER, Operation
 from faults.recorder import Recorder, read_histories
 
 from sojourn import Revoked, StoreError
@@ -66,8 +67,16 @@ GOOD = {
         refused(9999),
     ],
     "a sign-in after the cutoff": [op("revoke_all", 0), op("login", 5), check(9999)],
-    "a sign-in at the cutoff, refused": [op("revoke_all", 0, took_ms=9), op("login", 5), refused(99)],
-    "a sign-in at the cutoff, accepted": [op("revoke_all", 0, took_ms=9), op("login", 5), check(99)],
+    "a sign-in at the cutoff, refused": [
+        op("revoke_all", 0, took_ms=9),
+        op("login", 5),
+        refused(99),
+    ],
+    "a sign-in at the cutoff, accepted": [
+        op("revoke_all", 0, took_ms=9),
+        op("login", 5),
+        check(99),
+    ],
     "the kept one": [LOGIN, op("revoke_all", 10, keep="s"), check(9999)],
     "another subject's end": [LOGIN, op("revoke_all", 10, subject="bob"), check(9999)],
     "another session's end": [LOGIN, op("revoke", 10, sid="other"), check(9999)],

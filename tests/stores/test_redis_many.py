@@ -117,6 +117,32 @@ class TestEndingMany:
         assert {session.sid for session in old} == set(deleted.ended)
         assert 2 * CHUNK + 20 == len(store.list("ada"))
 
+    @pytest.mark.parametrize("keeps", [False, True])
+    def test_a_purge_finishes_what_was_begun(self, store, scripts, keeps):
+        """Sessions that a dying process left are ended by the next purge; later logins are not."""
+        old = sign_in(store, 2 * CHUNK + 50)
+        kept = old[CHUNK] if keeps else None
+        other = sign_in(store, subject="grace")
+        _, before = scripts
+
+        def die():
+            raise KeyboardInterrupt
+
+        before[1] = die
+        with pytest.raises(KeyboardInterrupt):
+            store.delete_subject("ada", keep=kept and kept.sid, reason="stolen")
+        new = sign_in(store, 3, position=store.head(0).id)
+        left = len(store.list("ada"))
+        assert left > CHUNK
+        assert 0 == store.purge()
+        expected = {session.sid for session in (*new, *([kept] if kept else []))}
+        assert expected == {session.sid for session in store.list("ada")}
+        assert {"stolen"} == {
+            store.get(session.sid).record.reason for session in old if session is not kept
+        }
+        assert other == store.list("grace")
+        assert 0 == client(shared_valkey().url).exists(store._core.keys.named(0, "p")[1])
+
     def test_an_index_without_its_session(self, store):
         """What is in the index alone (an evicted or expired key) is taken out of it."""
         one, other, third = sign_in(store, 3)

@@ -261,3 +261,19 @@ class TestLoss:
         for sid in ("", "s", "?" * 22, "_" * 22):
             assert None is store.get(sid).record
         store.close()
+
+
+def test_a_store_that_could_not_be_opened(url, monkeypatch):
+    """After a failure amid opening it is not open, and says so."""
+
+    def fail(*args, **kwargs):
+        raise StoreError("amid")
+        yield
+
+    monkeypatch.setattr("sojourn.stores.redis_facts.open_store", fail)
+    store = RedisStore(url)
+    with pytest.raises(StoreError, match="amid"):
+        store.open(longest_token_ms=1)
+    for ask in (lambda: store.head(0), lambda: store.append(0, ())):
+        with pytest.raises(StoreError, match="not open"):
+            ask()

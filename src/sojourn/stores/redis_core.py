@@ -31,8 +31,7 @@ class Core:
     clock: Clock | None
     router: Router = field(init=False)
     info: StoreInfo | None = None
-    store: bytes = b""
-    """What marks the shards as this store's."""
+    _store: bytes = b""
 
     def __post_init__(self) -> None:
         """Know no node yet."""
@@ -40,11 +39,11 @@ class Core:
 
     def has_opened(self, info: StoreInfo) -> None:
         """Take note of what the store is."""
-        self.info, self.store = info, store_id(info.placement_key)
+        self.info, self._store = info, store_id(info.placement_key)
 
     def has_closed(self) -> None:
         """Ask for another `open`."""
-        self.info = self.router.shape = None
+        self.info, self._store, self.router.shape = None, b"", None
 
     @property
     def opened(self) -> StoreInfo:
@@ -54,15 +53,26 @@ class Core:
             StoreError: It is not open.
         """
         if self.info is None:
-            raise StoreError("the store in Redis is not open; call open() first")
+            raise _not_open()
         return self.info
+
+    @property
+    def store(self) -> bytes:
+        """What marks the shards as this store's.
+
+        Raises:
+            StoreError: It is not open.
+        """
+        if self._store == b"":
+            raise _not_open()
+        return self._store
 
     @property
     def keys(self) -> Keys:
         """The names of the keys."""
         keys = self.router.keys
         if keys is None:
-            raise StoreError("the store in Redis is not open; call open() first")
+            raise _not_open()
         return keys
 
     @property
@@ -131,6 +141,11 @@ class Core:
         Raises:
             StoreError: The store is gone.
         """
-        if head is None or head[:8] != self.store:
+        mine = self.store
+        if head is None or head[:8] != mine:
             raise StoreError(LOST)
         return head
+
+
+def _not_open() -> StoreError:
+    return StoreError("the store in Redis is not open; call open() first")

@@ -14,6 +14,7 @@ from sojourn.model import AuditRecord, Event, Head, Kind
 from sojourn.ports import AuditLine, Page, Written
 from sojourn.stores.redis_calls import Call, Flow
 from sojourn.stores.redis_core import Core
+from sojourn.stores.redis_endings import finish_endings
 from sojourn.stores.redis_entries import (
     encode,
     unpack_audit,
@@ -69,7 +70,11 @@ def read_all(
 
 
 def purge(core: Core) -> Flow[int]:
-    """See `Store.purge`: of the feeds only, since Redis lets go of all else by itself."""
+    """See `Store.purge`: of the feeds only, since Redis lets go of all else by itself.
+
+    It also comes to the end of a revoke-all that a process died amid.
+    """
+    yield from finish_endings(core)
     removed = 0
     places: dict[int, bytes] = dict.fromkeys(range(core.opened.shards), b"-")
     while places:

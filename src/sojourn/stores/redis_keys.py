@@ -10,6 +10,7 @@ share the slots evenly, they share the shards evenly, too.
 ``{t}:d:<sid>``    a session's data
 ``{t}:u:<subject>``  the subject's sessions: created and sid, scored by the end of life
 ``{t}:c:<subject>``  the subject's cutoff
+``{t}:p``          subjects whose sessions are being ended in several steps
 ``{t}:f``          the feed, a stream
 ``{t}:a``          the audit trail, a stream
 ``{t}:doc:<name>``  a document (first shard)

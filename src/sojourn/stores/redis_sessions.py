@@ -8,8 +8,9 @@ from sojourn.model import ANY, Any_, AuditRecord, Event, Kind, OnExcess, Session
 from sojourn.ports import Created, Deleted, Found, Written
 from sojourn.stores.redis_calls import Flow
 from sojourn.stores.redis_core import Core
+from sojourn.stores.redis_endings import UNFINISHED, Ending, go_on
 from sojourn.stores.redis_entries import around_sid, encode, unpack_written
-from sojourn.stores.redis_lua import CHUNK, CREATE, CUT, DELETE, LIST, REPLACE, SWEEP
+from sojourn.stores.redis_lua import CHUNK, CREATE, CUT, DELETE, LIST, REPLACE
 from sojourn.stores.redis_records import member, pack_session, unpack_record
 
 _LIMIT_EVENT = around_sid(Event(kind=Kind.ENDED, reason="session_limit"))
@@ -143,38 +144,24 @@ def delete_subject(
     """See `Store.delete_subject`.
 
     The first script stores the cutoff, which refuses logins and refreshes from before it; those
-    that follow end what it had no room for. It is done when one script has seen the whole index,
-    or a walk through it has found nothing more.
+    that follow end what it had no room for.
     """
     shard = core.shard_of(subject)
-    index, kept = f"u:{subject}", keep or ""
     call = core.script(
         CUT,
         shard,
-        (index, f"c:{subject}"),
-        kept,
+        (f"u:{subject}", f"c:{subject}", UNFINISHED),
+        keep or "",
         reason,
         encode(Event(kind=Kind.CUTOFF, subject=subject, keep=keep, reason=reason)),
         audit=audit,
         is_acknowledged=True,
     )
-    ((_, rows, sids, doomed, skipped, is_end),) = yield (call,)
+    ((_, rows, ended, skipped, is_end),) = yield (call,)
     entries = unpack_written(rows)
-    ended, offset, is_whole = list(sids), skipped, is_end
-    while not is_whole:
-        if is_end:
-            if not doomed:
-                break
-            doomed = offset = 0
-        start = offset
-        call = core.script(
-            SWEEP, shard, (index,), kept, reason, start, entries[0].id, is_acknowledged=True
-        )
-        ((_, _, sids, more, skipped, is_end),) = yield (call,)
-        ended += sids
-        doomed += more
-        offset += skipped
-        is_whole = is_end and start == 0
+    if not is_end:
+        ending = Ending(subject, entries[0].id, keep or "", reason)
+        ended += yield from go_on(core, shard, ending, offset=skipped)
     return Deleted(tuple(sid.decode() for sid in ended), entries)
 
 
