@@ -185,7 +185,7 @@ def copy_into_postgres(url: str, sessions: list[Session]) -> None:
     """Load sessions, with the statistics that a server makes by itself in time."""
     import psycopg  # noqa: PLC0415 - only where it is measured
 
-    from sojourn.stores.postgres_rows import packed_session  # noqa: PLC0415 - its client is an extra
+    from sojourn.stores.postgres.rows import packed_session  # noqa: PLC0415 - its client is an extra
 
     columns = "sid, subject, position, created_at, dies_at, revision, remains, payload"
     with psycopg.connect(url, autocommit=True) as connection:

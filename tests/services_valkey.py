@@ -320,7 +320,9 @@ def _form(nodes: list[Node], buses: list[int]) -> None:
     for node, (first, after) in zip(nodes, pairwise(bounds), strict=False):
         ask(node.port, "CLUSTER", "ADDSLOTSRANGE", first, after - 1)
     for epoch, node in enumerate(nodes, start=1):
-        ask(node.port, "CLUSTER", "SET-CONFIG-EPOCH", epoch)  # or they would have to settle it
+        # Or they would have to settle it; refused once a node has met another.
+        ask(node.port, "CLUSTER", "SET-CONFIG-EPOCH", epoch)
+    for node in nodes:
         for other, bus in zip(nodes, buses, strict=True):
             if other is not node:
                 ask(node.port, "CLUSTER", "MEET", HOST, other.port, bus)

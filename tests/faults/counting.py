@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import psycopg
 import redis.asyncio.connection
 import redis.connection
-from faults.network import FOLLOWER
+from faults.processes import FOLLOWER
 
 SQLITE_WRITER = "sojourn-sqlite-writer"
 _REDIS = (redis.connection.AbstractConnection, redis.asyncio.connection.AbstractConnection)

@@ -12,10 +12,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from faults.processes import FOLLOWER
 from proxy import Proxy
 from services_valkey import shared_valkey, shared_valkey_cluster, shared_valkey_sentinel
 
-from sojourn.stores import postgres_connection, postgres_feed, postgres_loop, redis_connections
+from sojourn.stores.postgres import (
+    connection as postgres_connection,
+    feed as postgres_feed,
+    loop as postgres_loop,
+)
+from sojourn.stores.redis import connections as redis_connections
 
 FOLLOWER = "sojourn-follower"
 

@@ -11,6 +11,8 @@ FAULTS = Path(__file__).parent
 IS_FULL = os.environ.get("SOJOURN_FULL") == "1"
 """Whether experiments run at their full length, where the short form is a share of it."""
 PATIENCE_SECONDS = 300
+FOLLOWER = "sojourn-follower"
+"""The name of the thread that follows a feed."""
 
 
 def child(

@@ -91,7 +91,7 @@ def test_recorded_run_on_a_bad_network(engine: Engine, tmp_path):
             url.replace(f":{port}", f":{way.port}"),
             tmp_path,
             seed=seed,
-            operations=OPERATIONS // 2,
+            operations=OPERATIONS // 3,
             meanwhile=trouble,
         )
     history, violations = judged(tmp_path)

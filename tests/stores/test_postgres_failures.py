@@ -19,14 +19,14 @@ from stores.sqlite_samples import draft, sign_in
 
 from sojourn.errors import StoreError
 from sojourn.model import Event, Kind
-from sojourn.stores import postgres_connection
 from sojourn.stores.postgres import (
     DEADLINE_SECONDS,
     AsyncPostgresStore,
     PostgresDatabase,
     PostgresStore,
+    connection as postgres_connection,
 )
-from sojourn.stores.postgres_driver import psycopg
+from sojourn.stores.postgres.driver import psycopg
 
 LATEST_SECONDS = DEADLINE_SECONDS * 3
 """An operation is over after this on a loaded machine; without a deadline it never is."""

@@ -19,8 +19,8 @@ from stores.sqlite_samples import PATIENCE_SECONDS, ends_well, finish, fork, sig
 
 from sojourn.model import Event, Kind
 from sojourn.stores.postgres import AsyncPostgresStore, PostgresStore
-from sojourn.stores.postgres_connection import connect
-from sojourn.stores.postgres_driver import psycopg
+from sojourn.stores.postgres.connection import connect
+from sojourn.stores.postgres.driver import psycopg
 
 RING = (Event(kind=Kind.RING),)
 

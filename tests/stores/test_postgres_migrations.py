@@ -6,7 +6,7 @@ from stores.sqlite_samples import finish
 
 from sojourn.errors import ConfigurationError, StoreError
 from sojourn.stores.postgres import PostgresDatabase, PostgresStore, apply_postgres_migrations
-from sojourn.stores.postgres_schema import STORE_MIGRATIONS
+from sojourn.stores.postgres.schema import STORE_MIGRATIONS
 
 ONE = """
     CREATE TABLE one (text text DEFAULT 'a;b');  -- a semicolon; 100 % in a comment

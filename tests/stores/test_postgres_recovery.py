@@ -21,14 +21,16 @@ from stores.sqlite_samples import sign_in
 
 from sojourn.errors import StoreError
 from sojourn.model import Event, Kind
-from sojourn.stores import postgres_connection, postgres_database, postgres_loop
 from sojourn.stores.postgres import (
     DEADLINE_SECONDS,
     AsyncPostgresStore,
     PostgresStore,
+    connection as postgres_connection,
+    database as postgres_database,
+    loop as postgres_loop,
 )
-from sojourn.stores.postgres_driver import psycopg
-from sojourn.stores.postgres_pool import Pool
+from sojourn.stores.postgres.driver import psycopg
+from sojourn.stores.postgres.pool import Pool
 
 LATEST_SECONDS = DEADLINE_SECONDS * 3
 """An operation is over after this on a loaded machine; without a deadline it never is."""

@@ -10,10 +10,16 @@ from stores.sqlite_samples import draft, eventually, sign_in
 
 from sojourn.errors import ConfigurationError
 from sojourn.model import Cutoff, Event, Kind, Session
-from sojourn.stores import postgres_connection, postgres_driver, postgres_statements as sessions
-from sojourn.stores.postgres import AsyncPostgresStore, PostgresDatabase, PostgresStore
-from sojourn.stores.postgres_sql_ending import CHUNK_SESSIONS
-from sojourn.stores.postgres_url import POOL_CONNECTIONS, parse_url
+from sojourn.stores.postgres import (
+    AsyncPostgresStore,
+    PostgresDatabase,
+    PostgresStore,
+    connection as postgres_connection,
+    driver as postgres_driver,
+    statements as sessions,
+)
+from sojourn.stores.postgres.sql_ending import CHUNK_SESSIONS
+from sojourn.stores.postgres.url import POOL_CONNECTIONS, parse_url
 
 
 @pytest.fixture

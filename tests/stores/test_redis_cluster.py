@@ -232,8 +232,8 @@ def test_a_new_node_is_checked(store, move):
 
 def test_a_node_without_a_name():
     """A node that does not know its own name is called what it was asked under."""
-    from sojourn.stores.redis_keys import Keys
-    from sojourn.stores.redis_topology import _everybody, _owners
+    from sojourn.stores.redis.keys import Keys
+    from sojourn.stores.redis.topology import _everybody, _owners
 
     rows = [[0, 16_383, [None, 7000, b"id"], [b"b", 7001, b"id"]]]
     assert {("a", 7000)} == set(_owners(Keys("x", 16), rows, ("a", 1)))

@@ -13,8 +13,7 @@ from stores.redis_samples import client, draft, node_port
 
 from sojourn.errors import StoreError
 from sojourn.model import Event, Kind
-from sojourn.stores import redis_feed
-from sojourn.stores.redis import RedisStore
+from sojourn.stores.redis import RedisStore, feed as redis_feed
 
 RING = (Event(kind=Kind.RING),)
 
@@ -194,7 +193,7 @@ def test_lines_are_moved(store):
 
 def test_a_long_trail_is_filtered(store, monkeypatch):
     """A filter reads on, page after page, until it has enough."""
-    monkeypatch.setattr("sojourn.stores.redis_journal._PAGE_LINES", 3)
+    monkeypatch.setattr("sojourn.stores.redis.journal._PAGE_LINES", 3)
     store.append(0, (), audit=[_line(number % 2) for number in range(20)])
     assert 10 == len(store.read_audit(subject="1"))
     assert 4 == len(store.read_audit(subject="1", limit=4))

@@ -8,7 +8,7 @@ from stores.redis_samples import client, draft, every_key
 
 from sojourn.model import Session, Tombstone
 from sojourn.stores.redis import LINGER_SECONDS, RedisStore
-from sojourn.stores.redis_lua import CHUNK, CUT, SWEEP
+from sojourn.stores.redis.lua import CHUNK, CUT, SWEEP
 
 
 @pytest.fixture

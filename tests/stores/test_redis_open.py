@@ -16,7 +16,7 @@ from stores.redis_samples import LONGEST_TOKEN_MS, client, draft, every_key, nod
 from sojourn.errors import ConfigurationError, StoreError
 from sojourn.model import Event, Kind
 from sojourn.stores.redis import AsyncRedisStore, RedisStore
-from sojourn.stores.redis_keys import Keys
+from sojourn.stores.redis.keys import Keys
 
 
 def opened(url, **options):
@@ -71,7 +71,7 @@ class TestRefusals:
 
     def test_an_old_server(self, own, monkeypatch):
         """A version without what scripts need is refused."""
-        monkeypatch.setattr("sojourn.stores.redis_topology.OLDEST", (99, 0))
+        monkeypatch.setattr("sojourn.stores.redis.topology.OLDEST", (99, 0))
         with pytest.raises(ConfigurationError, match=r"is version 7\.2\.\d+; use Redis 7\.0"):
             opened(own)
 
@@ -270,7 +270,7 @@ def test_a_store_that_could_not_be_opened(url, monkeypatch):
         raise StoreError("amid")
         yield
 
-    monkeypatch.setattr("sojourn.stores.redis_facts.open_store", fail)
+    monkeypatch.setattr("sojourn.stores.redis.facts.open_store", fail)
     store = RedisStore(url)
     with pytest.raises(StoreError, match="amid"):
         store.open(longest_token_ms=1)

@@ -6,8 +6,8 @@ import pytest
 
 from sojourn.errors import ConfigurationError
 from sojourn.stores.redis import AsyncRedisStore, RedisStore
-from sojourn.stores.redis_keys import CLUSTER_SHARDS, SLOTS, Keys, slot_of
-from sojourn.stores.redis_place import Place, parse_place
+from sojourn.stores.redis.keys import CLUSTER_SHARDS, SLOTS, Keys, slot_of
+from sojourn.stores.redis.place import Place, parse_place
 
 HOME = ("127.0.0.1", 6379)
 

@@ -15,12 +15,17 @@ from stores.redis_samples import LONGEST_TOKEN_MS, client, draft, ends_well, for
 
 from sojourn.errors import StoreError
 from sojourn.model import Event, Kind, Session, Tombstone
-from sojourn.stores import redis_loop, redis_wire
-from sojourn.stores.redis import DEADLINE_SECONDS, AsyncRedisStore, RedisStore
-from sojourn.stores.redis_calls import Exchange, Failed, Step
-from sojourn.stores.redis_loop import AwaitedWire
-from sojourn.stores.redis_place import parse_place
-from sojourn.stores.redis_wire import BlockingWire
+from sojourn.stores.redis import (
+    DEADLINE_SECONDS,
+    AsyncRedisStore,
+    RedisStore,
+    loop as redis_loop,
+    wire as redis_wire,
+)
+from sojourn.stores.redis.calls import Exchange, Failed, Step
+from sojourn.stores.redis.loop import AwaitedWire
+from sojourn.stores.redis.place import parse_place
+from sojourn.stores.redis.wire import BlockingWire
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 RING = (Event(kind=Kind.RING),)

@@ -15,8 +15,7 @@ from stores.sqlite_samples import (
 
 from sojourn.errors import StoreError
 from sojourn.model import Event, Kind
-from sojourn.stores import sqlite_feed
-from sojourn.stores.sqlite import SqliteStore
+from sojourn.stores.sqlite import SqliteStore, feed as sqlite_feed
 
 
 @pytest.fixture

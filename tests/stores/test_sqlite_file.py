@@ -10,8 +10,14 @@ from stores.sqlite_samples import LONGEST_TOKEN_MS, finish, raw, sign_in, start_
 
 from sojourn.errors import ConfigurationError, StoreError
 from sojourn.model import Event, Kind
-from sojourn.stores import sql, sql_records, sqlite_connection
-from sojourn.stores.sqlite import AsyncSqliteStore, Database, SqliteStore
+from sojourn.stores.sqlite import (
+    AsyncSqliteStore,
+    Database,
+    SqliteStore,
+    connection as sqlite_connection,
+    records as sql_records,
+    sessions as sql,
+)
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 from stores.sqlite_samples import finish, raw, start_process
 
 from sojourn.errors import ConfigurationError, StoreError
-from sojourn.stores.migrations import STORE_MIGRATIONS
 from sojourn.stores.sqlite import Database, SqliteStore, apply_migrations
+from sojourn.stores.sqlite.migrations import STORE_MIGRATIONS
 
 ONE = """
     CREATE TABLE one (text TEXT DEFAULT 'a;b');  -- a semicolon; in a comment

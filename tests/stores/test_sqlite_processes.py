@@ -18,8 +18,7 @@ from stores.sqlite_samples import (
 )
 
 from sojourn.model import Session, Tombstone
-from sojourn.stores import sqlite_file
-from sojourn.stores.sqlite import AsyncSqliteStore, SqliteStore
+from sojourn.stores.sqlite import AsyncSqliteStore, SqliteStore, file as sqlite_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 

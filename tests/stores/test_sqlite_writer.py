@@ -9,8 +9,7 @@ import pytest
 from stores.sqlite_samples import PATIENCE_SECONDS, eventually, raw
 
 from sojourn.errors import StoreError
-from sojourn.stores import sqlite_writer
-from sojourn.stores.sqlite import Database
+from sojourn.stores.sqlite import Database, writer as sqlite_writer
 
 
 @pytest.fixture

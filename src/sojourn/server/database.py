@@ -17,7 +17,7 @@ from sojourn.stores.sqlite import AsyncSqliteStore, Database as SqliteFile, appl
 
 if TYPE_CHECKING:
     from sojourn.ports import AsyncStore
-    from sojourn.stores.postgres_database import PostgresDatabase
+    from sojourn.stores.postgres import PostgresDatabase
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ def database_of(url: str, *, beside: AsyncStore) -> Database:
             is_shared = isinstance(beside, AsyncSqliteStore) and beside.database.path == file.path
             return SqliteTables(beside.database if is_shared else file, is_shared=is_shared)  # type: ignore[attr-defined]
         case "postgresql":
-            from sojourn.stores.postgres_database import PostgresDatabase  # noqa: PLC0415 - an extra
+            from sojourn.stores.postgres import PostgresDatabase  # noqa: PLC0415 - an extra
 
             return PostgresTables(PostgresDatabase(url))
         case scheme:

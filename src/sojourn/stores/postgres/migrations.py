@@ -1,0 +1,50 @@
+"""Migrations of a PostgreSQL database, in the schema that the search_path names first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sojourn.stores.migrations import pending
+from sojourn.stores.postgres.driver import psycopg
+
+_LOCK = 0x50A0_0421
+"""The advisory lock of whoever migrates; any number that others do not use."""
+
+
+def apply_postgres_migrations(
+    connection: psycopg.Connection[Any], *, namespace: str, migrations: Sequence[str]
+) -> None:
+    """Bring the tables of a namespace up to date.
+
+    Run it as ``database.set_up(apply_postgres_migrations, namespace=…, migrations=…)``. Processes
+    that do so at once wait for each other. Where there is nothing to do, no right to create is
+    needed.
+
+    Args:
+        connection: Within a transaction.
+        namespace: Whose tables these are.
+        migrations: SQL scripts, oldest first, each of any number of statements; only ever appended
+            to.
+
+    Raises:
+        ConfigurationError: The database was written by a newer version, or a migration that has
+            been applied was altered since.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    if connection.execute("SELECT to_regclass('sojourn_migrations')").fetchall() == [(None,)]:
+        connection.execute(
+            "CREATE TABLE sojourn_migrations (namespace text NOT NULL, number integer NOT NULL, "
+            "checksum text NOT NULL, PRIMARY KEY (namespace, number))"
+        )
+    applied: dict[int, str] = dict(
+        connection.execute(
+            "SELECT number, checksum FROM sojourn_migrations WHERE namespace = %s", (namespace,)
+        ).fetchall()
+    )
+    for number, script, checksum in pending(applied, namespace=namespace, migrations=migrations):
+        # Without parameters psycopg sends a script as it is, whatever it holds.
+        connection.execute(script.encode())
+        connection.execute(
+            "INSERT INTO sojourn_migrations VALUES (%s, %s, %s)", (namespace, number, checksum)
+        )
