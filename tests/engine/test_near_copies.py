@@ -48,7 +48,7 @@ async def test_invalidation_that_overtakes_a_read_is_not_inserted(bench, rival, 
 
 
 async def test_change_that_overtakes_a_read_is_not_undone(bench, rival, transport):
-    """An old version that arrives after the news of a newer one is read again, and not kept."""
+    """An old version that arrives after the news of a newer one is not kept."""
     client = bench.client(transport)
     await client.login(roles={"reader"})
 
@@ -58,8 +58,9 @@ async def test_change_that_overtakes_a_read_is_not_undone(bench, rival, transpor
         return found
 
     bench.spy.after["get"] = changed_meanwhile
+    await client.check()
+    assert {} == near(bench)
     assert {"admin"} == (await client.check()).principal.roles
-    assert [2] == [copy.session.version for copy in near(bench).values()]
 
 
 async def test_gap_during_a_read_drops_the_reply(bench, transport):

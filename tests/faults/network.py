@@ -23,8 +23,6 @@ from sojourn.stores.postgres import (
 )
 from sojourn.stores.redis import connections as redis_connections
 
-FOLLOWER = "sojourn-follower"
-
 
 @dataclass(frozen=True)
 class Network:

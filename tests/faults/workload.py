@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -90,7 +91,7 @@ class Shelf:
 
     def recent(self) -> list[list[Proof]]:
         self.look()
-        return list(self.proofs.values())[-RECENT:]
+        return list(islice(reversed(self.proofs.values()), RECENT))
 
 
 def successor_of(signed_in: SignedIn) -> str:

@@ -16,7 +16,6 @@ from sojourn.errors import (
     Revoked,
 )
 from sojourn.model import Chain, Purpose, Session, Tombstone
-from sojourn.ports import Found
 from sojourn.revocations import Verdict
 
 if TYPE_CHECKING:
@@ -66,7 +65,9 @@ async def read_proof(core: Core, text: str, purpose: Purpose) -> Proven:
         raise InvalidToken("this is not a handle of this server", reason="malformed_handle")
     if core.shard_of_sid(handle.sid) is None:
         raise InvalidToken("this is not a handle of this server", reason="unknown_shard")
-    found = await _get_current(core, handle.sid)
+    # What was announced before the question must be in the answer; what comes after it need not.
+    announced_version = core.picture.view.changed.get(handle.sid, (0, 0))[1]
+    found = await core.store.get(handle.sid)
     record = found.record
     if record is None:
         raise InvalidToken("no session is known by this handle", reason="unknown_session")
@@ -76,22 +77,14 @@ async def read_proof(core: Core, text: str, purpose: Purpose) -> Proven:
         raise why_ended(record.reason)
     if not policy.is_alive(record, now_ms=core.clock()):
         raise Expired("the session reached the end of its life; sign in again")
-    if core.picture.judge_session(record) is not Verdict.GOOD:
+    is_over = core.picture.judge_session(record) is Verdict.REVOKED
+    if is_over or record.version < announced_version:
         # A failed-over store can have lost an end, or a change of roles, that was acknowledged.
         raise Revoked("this sign-in was ended; sign in again")
     chain = record.chains.get(purpose)
     if chain is None:
         raise InvalidToken("the session moved to another mode", reason="moved")
     return Proven(record, chain, handle.generation, found.now_ms)
-
-
-async def _get_current(core: Core, sid: str) -> Found:
-    """Read a record; once more where a change was announced while the reply was under way."""
-    found = await core.store.get(sid)
-    record = found.record
-    if isinstance(record, Session) and core.picture.judge_session(record) is Verdict.REFRESH:
-        return await core.store.get(sid)
-    return found
 
 
 async def read_live(core: Core, sid: str) -> Session:
