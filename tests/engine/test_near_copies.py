@@ -58,9 +58,24 @@ async def test_change_that_overtakes_a_read_is_not_undone(bench, rival, transpor
         return found
 
     bench.spy.after["get"] = changed_meanwhile
-    await client.check()
+    assert "" == await client.code()  # the read was first
     assert {} == near(bench)
     assert {"admin"} == (await client.check()).principal.roles
+
+
+async def test_changes_at_every_read_sign_nobody_out(bench, rival, transport):
+    """However often a session is announced as changed while it is read, its holder stays signed in."""
+    client = bench.client(transport)
+    await client.login(roles={"reader"})
+    for name in ("one", "two", "three"):
+
+        def changed_meanwhile(found, name=name):
+            rival.update("alice", roles={name})
+            bench.picture.note(tuple(bench.spy.inner.read(0, after=0).entries))
+            return found
+
+        bench.spy.after["get"] = changed_meanwhile
+        assert "" == await client.code(need=ASKING)
 
 
 async def test_gap_during_a_read_drops_the_reply(bench, transport):
