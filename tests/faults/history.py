@@ -188,18 +188,18 @@ def _outdated_roles(
     for one in of_session:
         if not one.accepts:
             continue
-        holding = [
-            value
-            for value in said
-            if value.start < one.end
-            and not any(
-                update.is_ok
-                and value.end <= update.start
+        # Whatever was over before the latest change that must be known began is overwritten.
+        latest = max(
+            (
+                update.start
+                for update in updates
+                if update.is_ok
                 and update.end <= first_end  # what is gone is not changed any more
                 and update.end + _bound_ns(one, update) < one.start
-                for update in updates
-            )
-        ]
+            ),
+            default=-1,
+        )
+        holding = [value for value in said if value.start < one.end and value.end > latest]
         if one.roles not in {value.roles for value in holding}:
             yield Violation("roles that had been changed were shown", (*holding, one))
 

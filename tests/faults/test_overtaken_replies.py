@@ -7,6 +7,7 @@ import secrets
 from datetime import timedelta
 
 import pytest
+from engine.harness import HungFeed
 
 from sojourn import AsyncSojourn, Conflict, Incoming, Need, RefreshReuse
 from sojourn.model import Session
@@ -83,3 +84,17 @@ async def test_an_end_that_overtakes_is_told_with_its_reason(engines):
     reader.core.store.get = overtaken_get
     with pytest.raises(RefreshReuse):
         await reader.refresh(Incoming(), refresh_token=signed_in.refresh_token)
+
+
+async def test_logout_of_what_another_process_just_ended():
+    """Whoever is told "signed out" is, in that process at once, though the end was somebody else's."""
+    store, options = MemoryStore(), {"url": URL, "mode": "session", "secret": SECRET}
+    reader, other = AsyncSojourn(store, **options), AsyncSojourn(store, **options)
+    reader.core.store.feed = HungFeed  # it has not heard yet
+    async with reader, other:
+        signed_in = await reader.login(Incoming(), "ann", transport="bearer")
+        bearer = Incoming(authorization=f"Bearer {signed_in.access_token}")
+        assert (await reader.check(bearer)).principal is not None
+        await other.revoke_all("ann")
+        await reader.logout(bearer)
+        assert (await reader.check(bearer)).principal is None

@@ -79,6 +79,10 @@ async def read_proof(core: Core, text: str, purpose: Purpose) -> Proven:
         raise Expired("the session reached the end of its life; sign in again")
     is_over = core.picture.judge_session(record) is Verdict.REVOKED
     if is_over or record.version < announced_version:
+        # It may have ended while the reply was under way: then its tombstone says why.
+        later = (await core.store.get(handle.sid)).record
+        if isinstance(later, Tombstone):
+            raise why_ended(later.reason)
         # A failed-over store can have lost an end, or a change of roles, that was acknowledged.
         raise Revoked("this sign-in was ended; sign in again")
     chain = record.chains.get(purpose)

@@ -41,6 +41,8 @@ async def logout(core: Core, incoming: Incoming) -> Outgoing:
     refuse_cross_site(core, incoming, presented.transport)
     for sid, subject in await read_owners(core, presented):
         await _delete(core, sid, subject, by=subject, reason="logout", incoming=incoming)
+    # Another process may have ended it, and this one not have heard: it is over here, too.
+    core.picture.near.entries.pop(presented.handle, None)
     if presented.transport == "bearer":
         return core.browser.no_store()
     return core.browser.remove_cookies()
