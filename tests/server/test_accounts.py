@@ -3,6 +3,7 @@
 import httpx2
 import pytest
 from server.conftest import PASSWORD, Person
+from services_postgres import shared_postgres
 
 from sojourn.aio import AsyncSojourn
 from sojourn.errors import InvalidCredentials, InvalidInput, StoreError, Superseded
@@ -28,12 +29,13 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture
-async def parts(tmp_path, clock):
-    """A service on a SQLite file with a clock to advance."""
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def parts(request, tmp_path, clock):
+    """A service on each kind of database, with a clock to advance."""
     path = tmp_path / "accounts.db"
+    url = shared_postgres().new_schema() if request.param == "postgresql" else f"sqlite:///{path}"
     store = AsyncSqliteStore(str(path), clock=clock, durable=False)
-    database = database_of(f"sqlite:///{path}", beside=store)
+    database = database_of(url, beside=store)
     sojourn = AsyncSojourn(
         store,
         mode="hybrid",
