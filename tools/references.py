@@ -104,7 +104,7 @@ def setting_ranges() -> dict[str, tuple[float, float]]:
         and node.target.id == "ranges"
         and node.value is not None
     )
-    code = compile(ast.Expression(literal), settings.__name__, "eval")
+    code = compile(ast.Expression(literal), "<settings>", "eval")
     found: dict[str, tuple[float, float]] = eval(code, vars(settings))  # noqa: S307 - our own source
     return found
 

@@ -218,3 +218,14 @@ def test_listeners_are_told_until_they_go():
     leave()
     engine.picture.note((entry,))
     assert [1, 1] == told
+
+
+def test_what_was_lost_meanwhile_is_still_to_be_given_back():
+    """What a second gap found is not taken for given back with what the first one had found."""
+    picture = Replicated().picture
+    first, second = ((Event(kind=Kind.ENDED, sid=sid),) for sid in "ab")
+    picture._shards[0].lost = second
+    picture.has_restored(0, first)
+    assert {0: second} == picture.lost()
+    picture.has_restored(0, second)
+    assert {} == picture.lost()

@@ -85,6 +85,17 @@ async def test_stale_picture_is_trusted_where_told_to(stale, mode):
 
 
 @pytest.mark.filterwarnings("ignore::sojourn.SecurityWarning")
+async def test_trust_reaches_as_far_as_near_copies(stale):
+    """`trust` takes a session that was read before without a question; one that was not is asked for."""
+    client = await stale("session", when_stale="trust")
+    spy = client.bench.spy
+    asked = [await client.code(), spy.calls["get"]]
+    client.bench.picture.near.entries.clear()
+    asked += [await client.code(), spy.calls["get"]]
+    assert ["", 0, "", 1] == asked
+
+
+@pytest.mark.filterwarnings("ignore::sojourn.SecurityWarning")
 async def test_trusting_still_refuses_what_is_known_revoked(stale):
     """Trust concerns what is not known: a revocation that was heard of holds."""
     client = await stale("jwt", when_stale="trust")
