@@ -115,12 +115,13 @@ class Feed(Protocol):
         """
         ...
 
-    def restore(self, shard: int, events: Sequence[Event]) -> None:
+    def restore(self, shard: int, events: Sequence[Event], *, above: int = 0) -> None:
         """Make true again what the store once acknowledged and has lost (a failover, an old backup).
 
         Each event is acted on and appended anew: ENDED deletes the session where there is one,
         CUTOFF ends the subject's sessions, and CHANGED ends the session whose version is below, since
-        what it had become is not known any more; others are appended alone. Idempotent.
+        what it had become is not known any more; others are appended alone. Idempotent. New ids
+        are then above `above`, an id that was there before.
         """
         ...
 
@@ -234,9 +235,18 @@ class Store(Protocol):
         ...
 
     def append(
-        self, shard: int, events: Sequence[Event], *, audit: Sequence[AuditRecord] = ()
+        self,
+        shard: int,
+        events: Sequence[Event],
+        *,
+        audit: Sequence[AuditRecord] = (),
+        above: int = 0,
     ) -> Written:
-        """Append events to a shard's feed, in order; with no events, the audit records alone."""
+        """Append events to a shard's feed, in order; with no events, the audit records alone.
+
+        An id is the store's milliseconds, and more than the last one; and more than `above`, a
+        position that was handed out before the store lost it.
+        """
         ...
 
     def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
@@ -360,7 +370,12 @@ class AsyncStore(Protocol):
         ...
 
     async def append(
-        self, shard: int, events: Sequence[Event], *, audit: Sequence[AuditRecord] = ()
+        self,
+        shard: int,
+        events: Sequence[Event],
+        *,
+        audit: Sequence[AuditRecord] = (),
+        above: int = 0,
     ) -> Written:
         """See `Store.append`."""
         ...

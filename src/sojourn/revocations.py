@@ -61,9 +61,7 @@ class View:
                 self._note(self.changed, event.sid, entry, max(known, event.version))
             case Kind.CUTOFF:
                 older = self.cutoffs.get(event.subject or "", (0, NO_CUTOFF))[1]
-                cutoff = Cutoff(event.floor, entry.id, event.keep)
-                newest = cutoff if cutoff.cutoff > older.cutoff else older
-                self._note(self.cutoffs, event.subject, entry, newest)
+                self._note(self.cutoffs, event.subject, entry, _merged(older, entry))
             case Kind.OUTDATED:
                 known = self.outdated.get(event.subject or "", (0, 0))[1]
                 self._note(self.outdated, event.subject, entry, max(known, entry.id))
@@ -105,8 +103,11 @@ class View:
                 yield Event(kind=Kind.ENDED, sid=sid, subject=subject, reason=RESTORED)
         for subject, (expires_at_ms, cutoff) in self.cutoffs.items():
             known = other.cutoffs.get(subject, (0, NO_CUTOFF))[1]
-            if expires_at_ms > after_ms and known.cutoff < cutoff.cutoff:
-                yield Event(kind=Kind.CUTOFF, subject=subject, keep=cutoff.keep, reason=RESTORED)
+            has_lost_floor = known.floor < cutoff.floor
+            if expires_at_ms > after_ms and (known.cutoff < cutoff.cutoff or has_lost_floor):
+                # Whoever is kept may be below the floor; a store cannot be told a floor alone.
+                keep = None if has_lost_floor else cutoff.keep
+                yield Event(kind=Kind.CUTOFF, subject=subject, keep=keep, reason=RESTORED)
         for sid, (expires_at_ms, version) in self.changed.items():
             if expires_at_ms > after_ms and other.changed.get(sid, (0, 0))[1] < version:
                 yield Event(kind=Kind.CHANGED, sid=sid, version=version)
@@ -144,3 +145,18 @@ class View:
             if changed is not None and version < changed[1]:
                 return Verdict.REFRESH
         return Verdict.GOOD
+
+
+def _merged(older: Cutoff, entry: Entry) -> Cutoff:
+    """Follow a cutoff by an entry's, by the rules of `Cutoff.succeeded_by`.
+
+    The entry's own floor says the same of what its store knew: one that had lost the older cutoff
+    must not let whoever is kept now revive.
+    """
+    event = entry.event
+    if entry.id <= older.cutoff:
+        return older
+    floor = max(event.floor, older.floor)
+    if event.keep != older.keep:
+        floor = max(floor, older.cutoff)
+    return Cutoff(floor, entry.id, event.keep)

@@ -260,7 +260,12 @@ CAUGHT_BY = {
         "test_a_reader_reads_all_shards_at_once",
         "test_a_reader_reads_what_the_store_reads",
     },
+    feed.ForgetsPositions: {
+        "test_a_reader_restores_positions",
+        "test_ids_are_above_what_is_asked_for",
+    },
     feed.RestoresNothing: {
+        "test_a_reader_restores_positions",
         "test_a_reader_restores_a_change",
         "test_a_reader_restores_a_cutoff",
         "test_a_reader_restores_an_end",

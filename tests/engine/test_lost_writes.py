@@ -5,10 +5,10 @@ import copy
 import pytest
 from engine.harness import Bench, eventually, refusal_of
 
-from sojourn.engine.picture import Picture, Stamp
+from sojourn.engine.picture import Lost, Picture, Stamp
 from sojourn.model import ANY, Entry, Event, Head, Kind, Tombstone
 from sojourn.ports import Page
-from sojourn.revocations import View
+from sojourn.revocations import Verdict, View
 from sojourn.stores.memory import MemoryStore
 from sojourn.testing.clock import ManualClock
 
@@ -220,12 +220,93 @@ def test_listeners_are_told_until_they_go():
     assert [1, 1] == told
 
 
-def test_what_was_lost_meanwhile_is_still_to_be_given_back():
-    """What a second gap found is not taken for given back with what the first one had found."""
-    picture = Replicated().picture
-    first, second = ((Event(kind=Kind.ENDED, sid=sid),) for sid in "ab")
-    picture._shards[0].lost = second
-    picture.has_restored(0, first)
-    assert {0: second} == picture.lost()
-    picture.has_restored(0, second)
+def known_and_lost(*events):
+    """A picture of a store that has lost these events."""
+    engine = Replicated()
+    picture = engine.picture
+    entries = tuple(Entry(n, n, n - 1, e, 10**12) for n, e in enumerate(events, start=1))
+    head = Head(entries[-1].id, entries[-1].tag)
+    assert picture.take(0, start=None, page=Page(entries, head, 1), sent=picture.stamp())
+    lower = Page((), Head(0, 0), 1)
+    assert not picture.take(0, start=picture.cursor(0), page=lower, sent=picture.stamp())
+    assert picture.take(0, start=None, page=lower, sent=picture.stamp())
+    return picture
+
+
+def test_what_another_process_restored_is_not_restored_again():
+    """Read from the feed, a fact is struck off; one about somebody else's token is not the same fact."""
+    ended, changed = (
+        Event(kind=Kind.ENDED, sid="AAAA"),
+        Event(kind=Kind.CHANGED, sid="AAAB", version=2),
+    )
+    cutoff = Event(kind=Kind.CUTOFF, subject="ann")
+    picture = known_and_lost(ended, changed, cutoff)
+    assert 3 == len(picture.lost()[0].events)
+    said = (
+        Event(kind=Kind.ENDED, sid="AAAA", subject="mallory"),
+        Event(kind=Kind.ENDED, sid="AAAB", reason="restored"),
+        Event(kind=Kind.CUTOFF, subject="ann", reason="restored"),
+    )
+    entries = tuple(Entry(n, n, n - 1 if n > 1 else 0, e, 10**12) for n, e in enumerate(said, 1))
+    page = Page(entries, Head(3, 3), 1)
+    assert picture.take(0, start=picture.cursor(0), page=page, sent=picture.stamp())
+    assert [ended.sid] == [event.sid for event in picture.lost()[0].events]
+
+
+def test_positions_that_were_handed_out_are_not_handed_out_again():
+    """A primary whose clock is behind is told the highest id that was seen, once."""
+    picture = known_and_lost(Event(kind=Kind.RING), Event(kind=Kind.ENDED, sid="AAAA"))
+    lost = picture.lost()[0]
+    assert 2 == lost.above
+    picture.has_restored(0, Lost(lost.events, above=1))  # of an earlier gap
+    assert Lost((), above=2) == picture.lost()[0]
+    picture.has_restored(0, Lost((), above=2))
     assert {} == picture.lost()
+
+
+async def test_a_cutoff_after_a_failover_is_above_earlier_sign_ins(make_memory):
+    """With the new primary's clock five minutes behind, a revoke-all covers who was signed in before."""
+    clock = ManualClock()
+    store = Failover(clock=clock)
+    bench = Bench("async", "memory", None, inner=store, clock=clock, mode="jwt")
+    await bench.auth.begin("alice")
+    await bench.settle()
+    store.remember()
+    await bench.auth.revoke_all("bob")
+    client = bench.client("bearer")
+    await client.login()  # at a position that the new primary does not know
+    await bench.settle()
+    clock.advance(seconds=-300)
+    before = store._head.id
+    store.fail_over()
+    await eventually(lambda: store._head.id > before, "the store is told of the highest id")
+    clock.advance(seconds=300)
+    await bench.auth.revoke_all("alice")
+    assert "revoked" == await client.code()
+    await bench.close()
+
+
+def test_a_lost_cutoff_is_not_replaced_by_keeping_a_thief():
+    """A store that lost a revoke-all, asked to sign out the others, does not revive who asks for it."""
+    view = View()
+    view.apply(Entry(100, 1, 0, Event(kind=Kind.CUTOFF, subject="ann", floor=100), 10**12))
+    thief = Event(kind=Kind.CUTOFF, subject="ann", floor=0, keep="AAAT")
+    view.apply(Entry(200, 2, 1, thief, 10**12))
+    assert Verdict.REVOKED is view.judge(subject="ann", sid="AAAT", position=50, version=1)
+    after = View()
+    after.apply(Entry(200, 2, 1, thief, 10**12))
+    (missing,) = view.missing_from(after, after_ms=0)
+    assert (Kind.CUTOFF, "ann", None) == (missing.kind, missing.subject, missing.keep)
+
+
+def test_a_clock_that_leaps_forgets_nothing():
+    """A wall clock that is 13 hours ahead for a moment does not have revocations forgotten."""
+    wall, monotonic = ManualClock(now_ms=10**12), ManualClock(now_ms=5)
+    picture = Picture(shards=1, clock=wall, monotonic_ms=monotonic, on_keys=lambda: None)
+    picture.note((Entry(1, 1, 0, Event(kind=Kind.ENDED, sid="AAAA"), 10**12 + 3_600_000),))
+    wall.advance(seconds=13 * 3600)
+    picture.forget()
+    assert 1 == len(picture.view)
+    monotonic.advance(seconds=3601)
+    picture.forget()
+    assert 0 == len(picture.view)

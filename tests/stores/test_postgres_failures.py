@@ -202,6 +202,17 @@ def test_a_servers_refusal_names_the_remedy(state, remedy):
     assert "what the server said" not in told
 
 
+def test_libpqs_own_text_is_not_told():
+    """It may name what was part of a password; the kind of failure is told."""
+    for said, told in (
+        ("is s3cr3t? Connection refused", "Connection refused"),
+        ("s3cr3t", "OperationalError"),
+    ):
+        error = postgres_connection.store_error(psycopg.OperationalError(said), "db:5432/app")
+        assert f"({told})" in str(error)
+        assert "s3cr3t" not in str(error)
+
+
 def test_a_value_that_cannot_be_kept_is_named_as_such(url):
     """NUL in a text is the caller's mistake, and not the server's."""
     with opened(url) as store:

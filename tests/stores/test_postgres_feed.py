@@ -191,3 +191,16 @@ def test_a_connection_refused_has_a_reason(url):
     """Connecting raises what libpq says."""
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         connect(url.replace("/postgres?", "/nowhere?"))
+
+
+def test_what_is_restored_stands_above_what_was_there(url):
+    """After a failover to a slower clock no id is given that a lost entry had."""
+    with opened(url) as store:
+        above = store.append(0, RING).entries[0].id + 600_000
+        feed = store.feed()
+        feed.restore(0, (Event(kind=Kind.CUTOFF, subject="ada"),), above=above)
+        entries = feed.read({0: above - 1})[0].entries
+        feed.close()
+        assert Kind.CUTOFF == entries[-1].event.kind
+        assert all(entry.id > above for entry in entries)
+        assert entries[-1].event.floor == entries[-1].id

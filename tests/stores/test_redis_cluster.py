@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis.exceptions import AskError, MovedError
 from services import new_namespace
 from services_processes import wait_until
 from services_valkey import ask, running_valkey_cluster, shared_valkey_cluster
@@ -11,6 +12,7 @@ from stores.redis_samples import client, draft
 from sojourn.errors import StoreError
 from sojourn.model import Event, Kind, Tombstone
 from sojourn.stores.redis import AsyncRedisStore, RedisStore
+from sojourn.stores.redis.calls import Call, Shape
 
 SHARD = 5
 
@@ -228,6 +230,45 @@ def test_a_new_node_is_checked(store, move):
     finally:
         client(url).config_set("maxmemory-policy", "noeviction")
     assert session == store.get(session.sid).record
+
+
+def test_a_refusal_without_a_name():
+    """ASK and MOVED that name a port alone mean it on the node that answered."""
+    router = RedisStore("redis+cluster://a:1")._core.router
+    router.shape = Shape((("a", 1), ("b", 2)), has_replicas=False, is_cluster=True)
+    steps = router.do([Call(1, (("GET", "x"),))])
+    assert [("b", 2)] == [exchange.address for exchange in next(steps).exchanges]
+    step = steps.send([[AskError("1 :6380")]])
+    assert [("b", 6380)] == [exchange.address for exchange in step.exchanges]
+    step = steps.send([[b"OK", AskError("1 c:6381")]])
+    assert [("c", 6381)] == [exchange.address for exchange in step.exchanges]
+    step = steps.send([[b"OK", MovedError("1 :6382")]])
+    assert [("c", 6382)] == [exchange.address for exchange in step.exchanges]
+    assert (("CLUSTER", "SLOTS"),) == step.exchanges[0].commands
+    steps.close()
+
+
+def test_a_cluster_beats_whether_it_has_replicas_or_not(store):
+    """Replicas may join a cluster at any time, so a reader always asks for heartbeats."""
+    reader = store.feed()
+    assert 0 not in {page.beat for page in reader.read(dict.fromkeys(range(16), 0)).values()}
+    reader.close()
+
+
+def test_an_append_waits_for_its_feed(store, move):
+    """While the head has moved and the feed has not, nothing is appended: no second feed begins."""
+    store.append(SHARD, (Event(kind=Kind.RING),))
+    head, feed = store._core.keys.named(SHARD, "f")
+    move.begin()
+    move.carry(head)
+    with pytest.raises(StoreError, match="within its time"):
+        store.append(SHARD, (Event(kind=Kind.RING),))
+    move.carry(feed)
+    assert 1 == len(store.append(SHARD, (Event(kind=Kind.RING),)).entries)
+    assert 2 == len(store.read(SHARD, after=0).entries)
+    if rest := move.keys():
+        move.carry(*rest)
+    move.finish()
 
 
 def test_a_node_without_a_name():

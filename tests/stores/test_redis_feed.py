@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_fields
 from proxy import Proxy
 from services import new_namespace
 from services_processes import wait_until
@@ -12,8 +13,8 @@ from services_valkey import shared_valkey, shared_valkey_cluster
 from stores.redis_samples import client, draft, node_port
 
 from sojourn.errors import StoreError
-from sojourn.model import Event, Kind
-from sojourn.stores.redis import RedisStore, feed as redis_feed
+from sojourn.model import AuditRecord, Event, Kind
+from sojourn.stores.redis import RedisStore, entries, feed as redis_feed
 
 RING = (Event(kind=Kind.RING),)
 
@@ -191,6 +192,53 @@ def test_lines_are_moved(store):
     assert taken[-1].number < store.read_audit()[0].number
 
 
+def test_a_line_that_is_not_understood(store, caplog):
+    """A damaged line is left out, left in its place and logged; it hides none of the others."""
+    (_, trail) = store._core.keys.named(0, "a")
+    server = client(shared_valkey().url)
+    for number, damaged in enumerate((b"damaged", b"\xa2\xff\xfe", b"\x81\xa6action\xa2\xff\xfe")):
+        server.xadd(trail, {"r": damaged}, id=f"{number + 1}-0")
+    store.append(0, (), audit=[_line(number) for number in range(3)])
+    for limit in (3, 100):
+        for read in (lambda limit: store.read_audit(limit=limit), store.take_audit):
+            caplog.clear()
+            assert ["0", "1", "2"] == [line.record.reason for line in read(limit)]
+            assert 3 == caplog.text.count("of the audit trail is left out")
+    store.drop_audit(store.take_audit(3))
+    assert 3 == server.xlen(trail)
+
+
+@pytest.mark.parametrize("agent", ["~" * 22, "~" * 22 + "x", "x" + "~" * 44 + "y"])
+def test_what_a_client_says_is_only_recorded(store, agent):
+    """Whatever the user agent, the lines of sessions that made room say it and no more."""
+    old = draft(created_at_ms=draft().created_at_ms - 1)
+    store.create(old, limit=None, on_excess="refuse")
+    ended = AuditRecord(at_ms=1, action="session.ended", user_agent=agent)
+    created = replace_fields(ended, action="session.created")
+    outcome = store.create(
+        draft(), limit=1, on_excess="end_oldest", audit=(created,), ended_audit=ended
+    )
+    assert (old.sid,) == outcome.ended
+    expected = [replace_fields(ended, sid=old.sid), created]
+    assert expected == [line.record for line in store.read_audit()]
+    assert [old.sid] == [entry.event.sid for entry in store.read(0, after=0).entries]
+
+
+def test_where_a_sid_goes_is_not_known_before(monkeypatch):
+    """The place of the sid is marked with what is random each time."""
+    marks = []
+    token = entries.secrets.token_hex
+    monkeypatch.setattr(entries.secrets, "token_hex", lambda n: marks.append(token(n)) or marks[-1])
+    record = AuditRecord(at_ms=1, action="x", user_agent="~" * 22)
+    for _ in range(2):
+        before, after = entries.around_sid(record)
+        sid = draft().sid
+        assert replace_fields(record, sid=sid) == entries.unpack_audit(
+            before + sid.encode() + after
+        )
+    assert (2, {22}) == (len(set(marks)), set(map(len, marks)))
+
+
 def test_a_long_trail_is_filtered(store, monkeypatch):
     """A filter reads on, page after page, until it has enough."""
     monkeypatch.setattr("sojourn.stores.redis.journal._PAGE_LINES", 3)
@@ -201,8 +249,6 @@ def test_a_long_trail_is_filtered(store, monkeypatch):
 
 
 def _line(number):
-    from sojourn.model import AuditRecord
-
     return AuditRecord(at_ms=1, action="x", subject=str(number), reason=str(number))
 
 

@@ -243,17 +243,44 @@ class TestLoss:
         store = opened(url)
         keys, server = store._core.keys, client(shared_valkey().url)
         session = draft()
-        (_, key, feed, trail) = keys.named(0, f"s:{session.sid}", "f", "a")
+        (_, key, feed) = keys.named(0, f"s:{session.sid}", "f")
         for damaged in (b"S", b"Sdamaged" * 10, b"T", b""):
             server.set(key, damaged)
             with pytest.raises(StoreError, match="cannot be understood"):
                 store.get(session.sid)
         server.xadd(feed, {"e": b"\0" * 28 + b"damaged"}, id="1-0")
-        server.xadd(trail, {"r": b"damaged"}, id="1-0")
-        for ask in (lambda: store.read(0, after=0), store.read_audit):
-            with pytest.raises(StoreError, match="cannot be understood"):
-                ask()
+        with pytest.raises(StoreError, match="cannot be understood"):
+            store.read(0, after=0)
         store.close()
+
+    def test_a_feed_that_is_gone(self, url):
+        """Without its feed, which a purge leaves, a store says so: it would not know what is revoked."""
+        now = [1_800_000_000_000]
+        store = opened(url, clock=lambda: now[0])
+        ring = (Event(kind=Kind.RING),)
+        assert () == store.read(0, after=0).entries  # there is none yet, and nothing is missing
+        head = store.append(0, ring).entries[0]
+        now[0] += 86_400_000
+        assert (1, 0) == (store.purge(), store.purge())
+        assert ((), head.id) == (store.read(0, after=0).entries, store.read(0, after=0).head.id)
+        session = draft(expires_at_ms=now[0] + 86_400_000)
+        store.create(session, limit=None, on_excess="refuse")
+        client(shared_valkey().url).delete(store._core.keys.named(0, "f")[1])
+        reader, other = store.feed(), opened(url)
+        asks = (
+            lambda: store.read(0, after=0),
+            lambda: other.read(0, after=head.id),
+            lambda: reader.read({0: 0}),
+            lambda: store.append(0, ring),  # it would begin a feed that lacks what was in this
+            lambda: store.delete(session.sid, subject="ada", reason="x"),
+            lambda: store.delete_subject("ada", keep=None, reason="x"),
+        )
+        for ask in asks:
+            with pytest.raises(StoreError, match="feed of revocations is gone from Redis"):
+                ask()
+        assert session == store.get(session.sid).record  # they have done nothing
+        for one in (reader, store, other):
+            one.close()
 
     def test_a_stray_sid_is_not_found(self, url):
         """A sid that no store ever gave is nothing."""

@@ -8,14 +8,14 @@ import pytest
 from proxy import Proxy
 from services import new_namespace
 from services_processes import wait_until
-from services_valkey import ask, running_valkey_sentinel
-from stores.redis_samples import client, draft
+from services_valkey import ask, running_valkey, running_valkey_sentinel
+from stores.redis_samples import client, draft, node_port
 
 from sojourn.engine.picture import Picture, Stamp, monotonic_ms
 from sojourn.errors import StoreError
 from sojourn.model import Event, Kind, Session
 from sojourn.stores.memory import system_clock
-from sojourn.stores.redis import AsyncRedisStore, RedisStore
+from sojourn.stores.redis import AsyncRedisStore, RedisStore, router
 
 RING = (Event(kind=Kind.RING),)
 
@@ -281,6 +281,113 @@ def test_a_silent_primary_is_left():
         assert before != store._core.router.shape.nodes[0]
         sentinels.primary.resume()
         store.close()
+
+
+class TestChecksWhileReading:
+    """What a server becomes after `open` is noticed by the reader."""
+
+    @pytest.fixture(autouse=True)
+    def _often(self, monkeypatch):
+        monkeypatch.setattr(router, "CHECK_SECONDS", 0.0)
+
+    @pytest.fixture
+    def pair(self):
+        with running_valkey(repl_diskless_sync_delay=0) as one, running_valkey() as other:
+            yield one.url, other.url
+
+    @pytest.fixture
+    def reader(self, pair):
+        store = RedisStore(pair[0])
+        store.open(longest_token_ms=1)
+        reader = store.feed()
+        assert None is reader.read({0: 0})[0].beat
+        yield reader
+        reader.close()
+        store.close()
+
+    @staticmethod
+    def join(replica, primary):
+        ask(node_port(replica), "REPLICAOF", "127.0.0.1", node_port(primary))
+        wait_until(
+            lambda: "state=online" in ask(node_port(primary), "INFO", "replication"),
+            what="a replica that follows",
+        )
+
+    def test_a_replica_that_may_be_left_behind(self, pair, reader):
+        """A reader fails from when a replica is there without the setting until it is made."""
+        primary, replica = pair
+        self.join(replica, primary)
+        with pytest.raises(StoreError, match="set min-replicas-to-write 1"):
+            reader.read({0: 0})
+        # Cut off from it, the primary says that it has none, which proves nothing.
+        ask(node_port(replica), "REPLICAOF", "NO", "ONE")
+        wait_until(
+            lambda: "connected_slaves:0" in ask(node_port(primary), "INFO", "replication"),
+            what="a primary that is alone",
+        )
+        for read in (lambda: reader.read({0: 0}), lambda: reader._store.read(0, after=0)) * 2:
+            with pytest.raises(StoreError, match="set min-replicas-to-write 1"):
+                read()
+        self.join(replica, primary)
+        ask(node_port(primary), "CONFIG", "SET", "min-replicas-to-write", 1)
+        wait_until(lambda: _beat(reader), what="a heartbeat")
+        assert reader._store.read(0, after=0).beat
+
+    def test_a_replica_that_joins(self, pair, reader):
+        """Heartbeats begin with the setting, are written with a replica, and refused without."""
+        primary, replica = pair
+        ask(node_port(primary), "CONFIG", "SET", "min-replicas-to-write", 1)
+        assert 0 == reader.read({0: 0})[0].beat
+        self.join(replica, primary)
+        wait_until(lambda: _beat(reader), what="a heartbeat")
+        ask(node_port(replica), "REPLICAOF", "NO", "ONE")
+        reading = Reading(reader)
+        for _ in range(10):
+            reading.read(after_seconds=1)
+        assert reading.picture.lag_ms() > 8_000
+
+    def test_a_policy_that_evicts(self, pair, reader):
+        """A policy that is made an evicting one stops the reader, and a better one lets it go on."""
+        client(pair[0]).config_set("maxmemory-policy", "allkeys-lru")
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"allkeys-lru.*set maxmemory-policy noevic"):
+                reader.read({0: 0})
+        client(pair[0]).config_set("maxmemory-policy", "noeviction")
+        assert () == reader.read({0: 0})[0].entries
+
+    def test_a_primary_that_becomes_a_replica(self, pair, reader):
+        """What has been made a replica may be behind, and is not read."""
+        self.join(*pair)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="is a replica; give the primary"):
+                reader.read({0: 0})
+        reader._core.router._looking_until = monotonic_ms()  # somebody else is looking
+        with pytest.raises(StoreError, match="is a replica; give the primary"):
+            reader.read({0: 0})
+
+    def test_the_check_is_now_and_then(self, pair, reader, monkeypatch):
+        """The server is asked about itself every few seconds, not with each read."""
+        monkeypatch.setattr(router, "CHECK_SECONDS", 60.0)
+        client(pair[0]).config_set("maxmemory-policy", "allkeys-lru")
+        assert () == reader.read({0: 0})[0].entries
+
+    def test_a_successor_is_found(self, sentinels, store):
+        """Where the node is no primary any more, the sentinels are asked for the one that is."""
+        reader = store.feed()
+        shape = store._core.router.shape
+        host, port = shape.nodes[0]
+        old = (host, sentinels.replicas[0].port)
+        store._core.router.shape = replace(shape, nodes=(old, old))
+        assert () == reader.read({0: 0})[0].entries
+        assert (host, port) == store._core.router.shape.nodes[0]
+        reader.close()
+
+
+def _beat(reader):
+    try:
+        return reader.read({0: 0})[0].beat
+    except StoreError:
+        return None
 
 
 def _reads(reader):

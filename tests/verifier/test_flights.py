@@ -8,7 +8,7 @@ import pytest
 from verifier.scripted import settled
 
 from sojourn import Incoming
-from sojourn.verifier import FetchError, flights as flights_module
+from sojourn.verifier import FetchError, driving, flights as flights_module
 from sojourn.verifier.checking import Boarded
 from sojourn.verifier.driving import run, run_awaited
 from sojourn.verifier.flights import Flights
@@ -96,8 +96,6 @@ def test_an_interrupt_goes_on_and_leaves_nobody_waiting():
 
 async def test_a_flight_that_never_departs_is_given_up(monkeypatch):
     """Whoever should have run it is gone; those on board fail, and the next is another."""
-    from sojourn.verifier import driving
-
     monkeypatch.setattr(flights_module, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(driving, "PATIENCE_SECONDS", 0.01)
     flights = Flights(lambda: None)
@@ -172,3 +170,24 @@ async def test_a_burst_of_asks(face, authority, clocks):
         thread.join(10)
     assert {"revoked"} == {checked.refusal.code for checked in results}
     assert authority.asked["/auth/revocations"] - before <= 6, "threads board as they come"
+
+
+async def test_a_system_without_threads(monkeypatch):
+    """Where no thread can be started, a fetch fails at once, and the next one begins anew."""
+
+    def refuse(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    done = []
+    flights = Flights(lambda: done.append(1))
+    flight, _ = flights.board(joins_sent=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(driving.threading.Thread, "start", refuse)
+        driving._start(flight)
+    with pytest.raises(FetchError):
+        flight.future.result(timeout=0)
+    assert not flights.is_under_way
+    other, is_mine = flights.board(joins_sent=True)
+    assert is_mine
+    other.run()
+    assert [1] == done

@@ -14,6 +14,7 @@ that one's sending dates the picture.
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -34,7 +35,10 @@ PAGE_ENTRIES = 1000
 POLL_SECONDS = 0.5
 """How often the head is read where nothing wakes the follower; well below the 5 s bound."""
 RETRY_SECONDS = 0.2
-PURGE_MARGIN_MS = 60_000
+PURGE_MARGIN_MS = 300_000
+"""What expires within this is not missed after a gap: a clock a little ahead may have purged it.
+Entries are kept eleven minutes longer than what they concern."""
+RESTORED_AT_ONCE = 100
 QUIET_MS = 60_000.0
 """While the store stays away, that is said once in so long."""
 NEAR_LIFE_MS = 600_000
@@ -74,6 +78,13 @@ class Stamp:
         """Tell how long ago this was."""
         return max(now.wall_ms - self.wall_ms, now.monotonic_ms - self.monotonic_ms, 0)
 
+    def at_least_ms(self, now: Stamp) -> int:
+        """Tell the time that has come for sure, by the clock that moved on less since this.
+
+        A wall clock that leaps ahead for a moment must not have revocations forgotten.
+        """
+        return min(now.wall_ms, self.wall_ms + int(now.monotonic_ms - self.monotonic_ms))
+
 
 @dataclass(frozen=True, slots=True)
 class NearCopy:
@@ -82,6 +93,26 @@ class NearCopy:
     session: Session
     principal: Principal[Any]
     read_at: Stamp
+
+
+_Fact = tuple[Kind, str | None, str | None, str | None]
+
+
+def _fact(event: Event) -> _Fact:
+    return event.kind, event.sid, event.subject, event.kid
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What a shard's store once acknowledged and does not know any more.
+
+    Args:
+        events: Each as it would be said again.
+        above: A position that was handed out before; new ones have to be above it.
+    """
+
+    events: tuple[Event, ...]
+    above: int
 
 
 @dataclass(slots=True)
@@ -96,7 +127,9 @@ class _Shard:
     """When the latest read was sent that did not contain what comes after `proof`."""
     snapshot: View | None = None
     """What the store says after a gap, to find what it has lost."""
-    lost: tuple[Event, ...] = ()
+    lost: dict[_Fact, Event] = field(default_factory=dict)
+    above: int = 0
+    """A position that was handed out before the store lost it."""
 
 
 class Picture:
@@ -127,6 +160,7 @@ class Picture:
         self._shards = [_Shard() for _ in range(shards)]
         self._clock = clock
         self._monotonic_ms = monotonic_ms
+        self._began = self.stamp()
         self._on_keys = on_keys
         self._shard_of = shard_of
         self._listeners: tuple[Callable[[], None], ...] = ()
@@ -201,10 +235,12 @@ class Picture:
         tag = start.tag if start else 0
         for entry in page.entries:
             if not state.is_snapshotting and entry.previous_tag != tag:
-                return self._gap(state)
+                return self._gap(state, page.head)
             self._apply(entry)
             if state.snapshot is not None:
                 state.snapshot.apply(entry)
+            if state.lost:
+                self._is_known_again(state, entry.event)
             tag = entry.tag
             state.cursor = Head(entry.id, entry.tag)
         is_whole = len(page.entries) < PAGE_ENTRIES
@@ -212,7 +248,7 @@ class Picture:
             # A purge may have taken entries out of the chain; the head is of the same instant.
             state.cursor = page.head
         if state.cursor != page.head:
-            return self._gap(state) if is_whole else False
+            return self._gap(state, page.head) if is_whole else False
         state.is_snapshotting = False
         self._date(state, page, sent)
         if state.snapshot is not None:
@@ -230,11 +266,15 @@ class Picture:
         elif state.asked_at is None or sent.monotonic_ms > state.asked_at.monotonic_ms:
             state.asked_at = sent
 
-    def _gap(self, state: _Shard) -> bool:
+    def _gap(self, state: _Shard, head: Head) -> bool:
         log.warning("the revocation feed has a gap or went backwards; taking a snapshot")
         self.gaps += 1
         self.epoch += 1
         self.near.entries.clear()
+        if state.cursor is not None and head.id < state.cursor.id:
+            state.above = max(state.above, state.cursor.id)
+        # A new primary's heartbeats may be behind those of the old one for as long as its clock is.
+        state.proof = 0
         state.cursor = None
         state.is_snapshotting = True
         state.fresh_at = state.asked_at = None
@@ -243,28 +283,40 @@ class Picture:
 
     # --- what the store has lost ------------------------------------------------------------------
 
-    def _lost_by(self, shard: int, snapshot: View) -> tuple[Event, ...]:
+    def _lost_by(self, shard: int, snapshot: View) -> dict[_Fact, Event]:
         """Find what was known of a shard and is not in its snapshot after a gap."""
-        # What is about to expire may have been purged by a clock a little ahead of this one.
         lost = self.view.missing_from(snapshot, after_ms=self._clock() + PURGE_MARGIN_MS)
-        return tuple(event for event in lost if self._is_of(event, shard))
+        return {_fact(event): event for event in lost if self._is_of(event, shard)}
 
     def _is_of(self, event: Event, shard: int) -> bool:
         if event.sid is not None:
             return shard_of_sid(event.sid) == shard
         return event.subject is None or self._shard_of(event.subject) == shard
 
-    def lost(self) -> dict[int, tuple[Event, ...]]:
+    def _is_known_again(self, state: _Shard, event: Event) -> None:
+        """Strike off what somebody has told the store again: this process, or another one."""
+        state.lost.pop(_fact(event), None)
+        if event.kind is Kind.ENDED and event.subject is None:
+            # A session that had lost a change is ended instead.
+            state.lost.pop((Kind.CHANGED, event.sid, None, None), None)
+
+    def lost(self) -> dict[int, Lost]:
         """Tell by shard what the store once acknowledged and does not know any more."""
         with self._lock:
-            return {n: state.lost for n, state in enumerate(self._shards) if state.lost}
+            return {
+                n: Lost(tuple(state.lost.values()), state.above)
+                for n, state in enumerate(self._shards)
+                if state.lost or state.above
+            }
 
-    def has_restored(self, shard: int, events: tuple[Event, ...]) -> None:
+    def has_restored(self, shard: int, lost: Lost) -> None:
         """Take note that the store knows again."""
         with self._lock:
             state = self._shards[shard]
-            if state.lost is events:
-                state.lost = ()
+            for event in lost.events:
+                self._is_known_again(state, event)
+            if state.above == lost.above:
+                state.above = 0
 
     def _apply(self, entry: Entry) -> None:
         self.view.apply(entry)
@@ -274,7 +326,7 @@ class Picture:
     def forget(self) -> None:
         """Drop what nothing alive can be concerned by any more."""
         with self._lock:
-            self.view.forget(now_ms=self._clock())
+            self.view.forget(now_ms=self._began.at_least_ms(self.stamp()))
 
     # --- near copies ------------------------------------------------------------------------------
 
@@ -338,10 +390,7 @@ class Follower:
                 self._feed = self.open_feed()
                 while not self._stopping.is_set():
                     self._read_to_heads(self._feed)
-                    for shard, events in self.picture.lost().items():
-                        log.warning("the store has lost %d revocations; restoring", len(events))
-                        self._feed.restore(shard, events)
-                        self.picture.has_restored(shard, events)
+                    self._give_back(self._feed)
                     self.picture.forget()
                     self._feed.wait(POLL_SECONDS)
             except StoreError as error:
@@ -355,6 +404,21 @@ class Follower:
                     self._feed.close()
                     self._feed = None
             self._stopping.wait(RETRY_SECONDS)
+
+    def _give_back(self, feed: Feed) -> None:
+        """Restore what the store has lost, a few at a time.
+
+        Other processes do the same at this moment: each begins elsewhere, and leaves out what it
+        reads that another one has restored.
+        """
+        while (lost := self.picture.lost()) and not self._stopping.is_set():
+            for shard, missing in lost.items():
+                log.warning("the store has lost %d revocations; restoring", len(missing.events))
+                count = min(RESTORED_AT_ONCE, len(missing.events))
+                some = Lost(tuple(random.sample(missing.events, count)), missing.above)
+                feed.restore(shard, some.events, above=some.above)
+                self.picture.has_restored(shard, some)
+            self._read_to_heads(feed)
 
     def _read_to_heads(self, feed: Feed) -> None:
         behind: Sequence[int] = range(self.shards)

@@ -17,7 +17,7 @@ from sojourn.stores.sqlite import AsyncSqliteStore, Database as SqliteFile, appl
 
 if TYPE_CHECKING:
     from sojourn.ports import AsyncStore
-    from sojourn.stores.postgres import PostgresDatabase
+    from sojourn.stores.postgres import PostgresThreads
 
 T = TypeVar("T")
 
@@ -95,9 +95,9 @@ def database_of(url: str, *, beside: AsyncStore) -> Database:
             is_shared = isinstance(beside, AsyncSqliteStore) and beside.database.path == file.path
             return SqliteTables(beside.database if is_shared else file, is_shared=is_shared)  # type: ignore[attr-defined]
         case "postgresql":
-            from sojourn.stores.postgres import PostgresDatabase  # noqa: PLC0415 - an extra
+            from sojourn.stores.postgres import PostgresDatabase, PostgresThreads  # noqa: PLC0415 - an extra
 
-            return PostgresTables(PostgresDatabase(url))
+            return PostgresTables(PostgresThreads(PostgresDatabase(url)))
         case scheme:
             raise ConfigurationError(
                 f"{scheme} keeps sessions, and not accounts; name a database for those: "
@@ -147,32 +147,34 @@ class PostgresTables:
     """Tables in PostgreSQL, used from threads: beside a password's hash, that costs nothing.
 
     Args:
-        database: The pool.
+        threads: Few, and the pool.
     """
 
-    database: PostgresDatabase
+    threads: PostgresThreads
 
     async def open(self, *, namespace: str, migrations: Sequence[str]) -> None:
         """See `Database.open`."""
         translated = [_translated(script) for script in migrations]
-        await asyncio.to_thread(self.database.open, namespace=namespace, migrations=translated)
+        database = self.threads.database
+        await asyncio.to_thread(database.open, namespace=namespace, migrations=translated)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """See `Database.read`."""
-        return await asyncio.to_thread(self.database.read, lambda db: query(_Question(db)))
+        return await self.threads.read(lambda db: query(_Question(db)))
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         """See `Database.write`."""
 
         def alone(db: Any) -> T:
-            db.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITERS_LOCK,))
+            db.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s::bigint)", (_WRITERS_LOCK,))
             return change(_Question(db))
 
-        return await asyncio.to_thread(self.database.write, alone)
+        return await self.threads.write(alone)
 
     async def close(self) -> None:
         """See `Database.close`."""
-        await asyncio.to_thread(self.database.close)
+        self.threads.close()
+        self.threads.database.close()
 
 
 def _translated(script: str) -> str:

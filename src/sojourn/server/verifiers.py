@@ -7,6 +7,7 @@ hashed.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 PREFIX = "sjv_"
 _NAME_CHARACTERS = 64
+_TOKEN_BYTES = 32
+_TOKEN = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{43}")
+"""What such a token looks like; the database is not asked for anything else."""
 
 
 class VerifierInfo(msgspec.Struct, frozen=True):
@@ -48,7 +52,7 @@ class Verifiers:
             raise InvalidInput(
                 f"a verifier's name has 1 to {_NAME_CHARACTERS} printable characters"
             )
-        text = PREFIX + secrets.token_urlsafe(32)
+        text = PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
         row = (name, _hashed(text), self._clock())
 
         def insert(db: Connection) -> None:
@@ -84,7 +88,7 @@ class Verifiers:
             InvalidToken: None.
         """
         scheme, _, text = authorization.partition(" ")
-        if scheme.lower() == "bearer" and text.startswith(PREFIX):
+        if scheme.lower() == "bearer" and _TOKEN.fullmatch(text):
             sql = "SELECT name FROM sojourn_verifiers WHERE token_hash = ?"
             row = await self._database.read(lambda db: db.execute(sql, (_hashed(text),)).fetchone())
             if row is not None:

@@ -99,12 +99,17 @@ class MemoryStore:
             return self._head
 
     def append(
-        self, shard: int, events: Sequence[Event], *, audit: Sequence[AuditRecord] = ()
+        self,
+        shard: int,
+        events: Sequence[Event],
+        *,
+        audit: Sequence[AuditRecord] = (),
+        above: int = 0,
     ) -> Written:
         """See `Store.append`."""
         with self._guard():
             now_ms = self._clock()
-            entries = tuple(self._append(event, now_ms) for event in events)
+            entries = tuple(self._append(event, max(now_ms, above + 1)) for event in events)
             self._audit.extend(audit)
             return Written(entries, now_ms)
 
@@ -361,9 +366,9 @@ class MemoryFeed:
         self._seen = pages[0].head
         return pages
 
-    def restore(self, shard: int, events: Sequence[Event]) -> None:
+    def restore(self, shard: int, events: Sequence[Event], *, above: int = 0) -> None:
         """See `Feed.restore`."""
-        restore(self._store, shard, events)
+        restore(self._store, shard, events, above=above)
 
     def wait(self, timeout_seconds: float) -> None:
         """See `Feed.wait`."""

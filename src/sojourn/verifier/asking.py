@@ -16,7 +16,7 @@ from sojourn.verifier.flights import Flights
 from sojourn.verifier.introspection import Introspector
 
 KEPT_ANSWERS = 10_000
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 256
 """Questions under way: a flood of made-up tokens is not passed on to the issuer."""
 LONGEST_KEPT_SECONDS = 60.0
 

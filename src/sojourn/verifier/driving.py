@@ -71,4 +71,7 @@ async def _fetch_awaited(boarded: Boarded) -> None:
 
 
 def _start(flight: Flight) -> None:
-    threading.Thread(target=flight.run, name="sojourn-fetch", daemon=True).start()
+    try:
+        threading.Thread(target=flight.run, name="sojourn-fetch", daemon=True).start()
+    except RuntimeError:  # the system has no more threads; nobody must wait for what never began
+        flight.give_up()

@@ -119,6 +119,7 @@ class Picture:
         self._on_key = on_key
         self._on_ring = on_ring
         self._fresh_at: Stamp | None = None
+        self._began = stamp()
         self._lock = threading.Lock()
 
     def lag_ms(self) -> float:
@@ -186,7 +187,7 @@ class Picture:
                 self._apply(told.entry())
             self.cursor = page.cursor
             self._date(sent, lag_ms=page.lag_ms)
-            self.view.forget(now_ms=self.stamp().wall_ms)
+            self.view.forget(now_ms=self._began.at_least_ms(self.stamp()))
 
     def take_event(self, event: StreamEvent, *, opened: Stamp) -> None:
         """Take in an event of a stream.
@@ -213,7 +214,7 @@ class Picture:
                 with self._lock:
                     self.cursor = event.cursor or self.cursor
                     self._date(said, lag_ms=beat.lag_ms)
-                    self.view.forget(now_ms=self.stamp().wall_ms)
+                    self.view.forget(now_ms=self._began.at_least_ms(self.stamp()))
             case "gap":
                 self.note_gap()
                 raise GapError

@@ -24,6 +24,8 @@ DEADLINE_SECONDS = 1.0
 """An operation takes no longer, getting a connection included."""
 OPENING_SECONDS = 30.0
 """Connecting, waiting for other processes that migrate, and migrating."""
+OPENING_LOCK_MS = 5000
+"""A store that is opened by a request waits no longer for a process that migrates."""
 PATIENCE_SECONDS = 30.0
 """Connecting takes libpq's ``connect_timeout`` for each host; this is for what comes after."""
 STATEMENT_MS = 800
@@ -39,10 +41,11 @@ _INTERVAL_SECONDS = 0.1
 # Behind a pooler that hands out server connections by transaction, settings of the session would
 # stay with others and prepared statements vanish. Its process id is not the server's.
 _SETTLE: LiteralString = """
-SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),
-    set_config('idle_in_transaction_session_timeout', %s, false),
-    set_config('default_transaction_isolation', 'read committed', false)
-WHERE pg_backend_pid() = %s
+SELECT pg_catalog.set_config('statement_timeout', %s, false),
+    pg_catalog.set_config('lock_timeout', %s, false),
+    pg_catalog.set_config('idle_in_transaction_session_timeout', %s, false),
+    pg_catalog.set_config('default_transaction_isolation', 'read committed', false)
+WHERE pg_catalog.pg_backend_pid() = %s
 """
 
 _READ_ONLY = "25006"
@@ -60,6 +63,16 @@ _REMEDIES = {
     "57P": "it is starting, stopping or was restarted; retry",
 }
 """By SQLSTATE, or what it begins with."""
+
+
+_KINDS = (
+    "Connection refused", "timeout expired", "could not translate host name",
+    "password authentication failed", "no password supplied", "no pg_hba.conf entry",
+    "certificate", "SSL", "does not exist", "is starting up", "is shutting down",
+    "too many clients", "remaining connection slots", "session is read-only",
+    "server closed the connection", "closed meanwhile", "the event loop is ending",
+)  # fmt: skip
+"""What may be told of a failure to connect, where the text has it."""
 
 
 class Overdue(psycopg.OperationalError):
@@ -202,8 +215,8 @@ def may_repeat(error: psycopg.Error, connection: AnyConnection, *, is_repeatable
 def store_error(error: psycopg.Error, name: str) -> StoreError:
     """Say what a failure means.
 
-    The server's own texts are left out: they quote values. libpq's, on connecting, name host, user
-    and database.
+    The server's own texts are left out: they quote values. So are libpq's, on connecting: where a
+    password was not escaped, part of it may stand for a host, a user or a database.
     """
     if isinstance(error, Overdue):
         remedy = (
@@ -217,9 +230,10 @@ def store_error(error: psycopg.Error, name: str) -> StoreError:
             "without NUL"
         )
     if state is None:
-        said = str(error).splitlines()[:1] or [type(error).__name__]
+        said = str(error)
+        kind = next((kind for kind in _KINDS if kind in said), type(error).__name__)
         return StoreError(
-            f"the database {name} cannot be reached; check that it runs and the url ({said[0]})"
+            f"the database {name} cannot be reached; check that it runs and the url ({kind})"
         )
     remedy = next(
         (what for start, what in _REMEDIES.items() if state.startswith(start)),

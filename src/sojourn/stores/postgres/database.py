@@ -8,11 +8,12 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, LiteralString, ParamSpec, TypeVar
 
 from sojourn.errors import StoreError
 from sojourn.stores.postgres.connection import (
     DEADLINE_SECONDS,
+    OPENING_LOCK_MS,
     OPENING_SECONDS,
     BlockingConnection,
     Overdue,
@@ -30,6 +31,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _Waiter = Future[BlockingConnection | psycopg.Error]
 _Pool = Pool[BlockingConnection, _Waiter]
+
+_BE_DURABLE: LiteralString = (
+    "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) "
+    "WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
+)
 
 _databases: weakref.WeakSet[PostgresDatabase] = weakref.WeakSet()
 
@@ -102,15 +108,14 @@ class PostgresDatabase:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Make a change in a transaction, committed when this returns.
+        """Make a change in a transaction, committed when this returns: it survives a crash.
 
         Raises:
             StoreError: It was not made, or, where the connection was lost, nobody knows.
         """
 
         def within(connection: BlockingConnection) -> T:
-            with connection.transaction():
-                return change(connection, *args, **kwargs)
+            return within_transaction(connection, lambda db: change(db, *args, **kwargs))
 
         return self.use(within, is_repeatable=False)
 
@@ -125,30 +130,58 @@ class PostgresDatabase:
         Raises:
             StoreError: It was not made.
         """
+        return self._set_up(lambda db: change(db, *args, **kwargs), lock_ms=0)
+
+    def set_up_soon(
+        self,
+        change: Callable[Concatenate[BlockingConnection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Do as `set_up`, but do not wait long for somebody else who does: a request may wait.
+
+        Raises:
+            StoreError: It was not made.
+        """
+        return self._set_up(lambda db: change(db, *args, **kwargs), lock_ms=OPENING_LOCK_MS)
+
+    def _set_up(self, change: Callable[[BlockingConnection], T], *, lock_ms: int) -> T:
+        deadline = time.monotonic() + OPENING_SECONDS
         try:
             connection = connect(self.place.conninfo)
             try:
-                connection.deadline = time.monotonic() + OPENING_SECONDS
-                with connection.transaction():
-                    connection.execute("SET LOCAL statement_timeout = 0")
-                    connection.execute("SET LOCAL lock_timeout = 0")
-                    return change(connection, *args, **kwargs)
+                connection.deadline = deadline
+
+                def patiently(db: BlockingConnection) -> T:
+                    db.execute("SET LOCAL statement_timeout = 0")
+                    db.execute(f"SET LOCAL lock_timeout = {lock_ms:d}".encode())
+                    return change(db)
+
+                return within_transaction(connection, patiently)
             finally:
                 discard(connection)
         except psycopg.Error as error:
             raise store_error(error, self.place.name) from error
 
-    def use(self, work: Callable[[BlockingConnection], T], *, is_repeatable: bool) -> T:
+    def use(
+        self,
+        work: Callable[[BlockingConnection], T],
+        *,
+        is_repeatable: bool,
+        deadline: float | None = None,
+    ) -> T:
         """Work on a connection of the pool.
 
         Args:
             work: Given the connection.
             is_repeatable: Whether to do it again, once, if the connection was lost.
+            deadline: On the monotonic clock; without one `DEADLINE_SECONDS` from now.
 
         Raises:
             StoreError: There is no answer.
         """
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        if deadline is None:
+            deadline = time.monotonic() + DEADLINE_SECONDS
         is_first = True
         while True:
             pool = self._opened()
@@ -193,6 +226,15 @@ class PostgresDatabase:
         if self._pool is not None:
             self._pool.abandon()
             self._pool = self._new_pool()
+
+
+def within_transaction(
+    connection: BlockingConnection, change: Callable[[BlockingConnection], T]
+) -> T:
+    """Make a change and commit it; what is acknowledged survives a crash, as `sojourn_be_durable`."""
+    with connection.transaction():
+        connection.execute(_BE_DURABLE)
+        return change(connection)
 
 
 def _acquire(pool: _Pool, deadline: float) -> BlockingConnection:

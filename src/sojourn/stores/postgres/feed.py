@@ -88,10 +88,10 @@ class PostgresFeed:
         except NotPrimary as error:
             raise store_error(error, self._name) from error
 
-    def restore(self, shard: int, events: Sequence[Event]) -> None:
+    def restore(self, shard: int, events: Sequence[Event], *, above: int = 0) -> None:
         """See `Feed.restore`."""
         self._store.open(longest_token_ms=0)
-        restore(self._store, shard, events)
+        restore(self._store, shard, events, above=above)
 
     def wait(self, timeout_seconds: float) -> None:
         """See `Feed.wait`."""

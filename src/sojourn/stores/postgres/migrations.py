@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sojourn.errors import ConfigurationError
 from sojourn.stores.migrations import pending
 from sojourn.stores.postgres.driver import psycopg
 
+SCHEMA = "@schema@"
+"""Stands in a script for the schema of its tables."""
 _LOCK = 0x50A0_0421
 """The advisory lock of whoever migrates; any number that others do not use."""
 
@@ -31,8 +34,10 @@ def apply_postgres_migrations(
         ConfigurationError: The database was written by a newer version, or a migration that has
             been applied was altered since.
     """
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    if connection.execute("SELECT to_regclass('sojourn_migrations')").fetchall() == [(None,)]:
+    connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s::bigint)", (_LOCK,))
+    if connection.execute("SELECT pg_catalog.to_regclass('sojourn_migrations')").fetchall() == [
+        (None,)
+    ]:
         connection.execute(
             "CREATE TABLE sojourn_migrations (namespace text NOT NULL, number integer NOT NULL, "
             "checksum text NOT NULL, PRIMARY KEY (namespace, number))"
@@ -44,7 +49,17 @@ def apply_postgres_migrations(
     )
     for number, script, checksum in pending(applied, namespace=namespace, migrations=migrations):
         # Without parameters psycopg sends a script as it is, whatever it holds.
-        connection.execute(script.encode())
+        connection.execute(script.replace(SCHEMA, _schema(connection)).encode())
         connection.execute(
             "INSERT INTO sojourn_migrations VALUES (%s, %s, %s)", (namespace, number, checksum)
         )
+
+
+def _schema(connection: psycopg.Connection[Any]) -> str:
+    sql = "SELECT current_schema, pg_catalog.quote_ident(current_schema)"
+    ((name, quoted),) = connection.execute(sql).fetchall()
+    if set("'$") & set(name):
+        raise ConfigurationError(
+            f"the schema {name} has a quote or a dollar in its name; choose another (search_path)"
+        )
+    return str(quoted)

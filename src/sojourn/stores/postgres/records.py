@@ -85,11 +85,12 @@ def append(
     events: Sequence[Event],
     *,
     audit: Sequence[AuditRecord] = (),
+    above: int = 0,
 ) -> Statement[Written]:
     """See `Store.append`."""
     return Statement(
-        "SELECT * FROM sojourn_append(%s, %s, %s)",
-        (instant(now_ms), as_json(events), as_json(audit)),
+        "SELECT * FROM sojourn_append(%s::bigint, %s::text[], %s::text[], %s::bigint)",
+        (instant(now_ms), as_json(events), as_json(audit), Int8(above)),
         lambda rows: written_of(rows[0]),
     )
 
@@ -112,7 +113,7 @@ def put_data(
 ) -> Statement[bool]:
     """See `Store.put_data`."""
     return Statement(
-        "SELECT sojourn_put_data(%s, %s, %s, %s)",
+        "SELECT sojourn_put_data(%s::bigint, %s::text, %s::bytea, %s::bigint)",
         (instant(now_ms), sid, payload, Int8(expected_version)),
         _first,
     )
@@ -133,7 +134,9 @@ def put_document(
 ) -> Statement[bool]:
     """See `Store.put_document`."""
     return Statement(
-        "SELECT sojourn_put_document(%s, %s, %s)", (name, payload, Int8(expected_version)), _first
+        "SELECT sojourn_put_document(%s::text, %s::bytea, %s::bigint)",
+        (name, payload, Int8(expected_version)),
+        _first,
     )
 
 
@@ -177,7 +180,7 @@ def purge(now_ms: int | None) -> Flow[int]:
     removed = 0
     while some := (
         yield Statement(
-            "SELECT sojourn_purge(%s, %s)",
+            "SELECT sojourn_purge(%s::bigint, %s::bigint)",
             (instant(now_ms), Int8(PURGE_ROWS)),
             _first,
             is_repeatable=True,

@@ -8,6 +8,9 @@ for people to read (the feed, the trail) is JSON.
 
 from __future__ import annotations
 
+import re
+
+from sojourn.stores.postgres.migrations import SCHEMA
 from sojourn.stores.postgres.sql_ending import ENDING_FUNCTIONS
 from sojourn.stores.postgres.sql_feed import FEED_FUNCTIONS
 from sojourn.stores.postgres.sql_records import RECORD_FUNCTIONS
@@ -94,9 +97,15 @@ CREATE INDEX sojourn_audit_subject ON sojourn_audit (subject, number);
 CREATE INDEX sojourn_audit_sid ON sojourn_audit (sid, number);
 """
 
+
+def _qualified(functions: str) -> str:
+    """Name the schema of whatever is ours: functions do not search it."""
+    return re.sub(r"(?<!CONSTRAINT )\bsojourn_(?=[a-z])", f"{SCHEMA}.sojourn_", functions)
+
+
 STORE_NAMESPACE = "store"
 STORE_MIGRATIONS = (
     TABLES,
-    FEED_FUNCTIONS + ENDING_FUNCTIONS + SESSION_FUNCTIONS + RECORD_FUNCTIONS,
+    _qualified(FEED_FUNCTIONS + ENDING_FUNCTIONS + SESSION_FUNCTIONS + RECORD_FUNCTIONS),
 )
 """Every name is prefixed: the database may be the application's own."""

@@ -16,6 +16,7 @@ $$;
 CREATE FUNCTION sojourn_end(p_now bigint, p_sids text[], p_owners text[], p_reasons text[])
 RETURNS TABLE (sid text, subject text, is_alive boolean) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
+    PERFORM sojourn_be_durable();
     PERFORM FROM sojourn_sessions s WHERE s.sid = ANY (p_sids) ORDER BY s.sid FOR UPDATE;
     RETURN QUERY
     WITH gone AS (
@@ -39,7 +40,7 @@ $$;
 CREATE FUNCTION sojourn_delete(
     p_now bigint, p_sids text[], p_owners text[], p_reasons text[], p_audit text[],
     OUT alive text[], OUT appended sojourn_appended
-) LANGUAGE plpgsql VOLATILE AS $$
+) LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now bigint := sojourn_now(p_now);
     v_existed text[];
@@ -51,7 +52,7 @@ BEGIN
         FROM unnest(p_sids, p_owners, p_reasons) WITH ORDINALITY AS g (sid, owner, reason, n)
         LEFT JOIN unnest(v_existed) AS e (sid) ON e.sid = g.sid
         ORDER BY g.n
-    ), p_audit);
+    ), p_audit, 0::bigint);
 END
 $$;
 
@@ -59,7 +60,7 @@ $$;
 CREATE FUNCTION sojourn_delete_subject(
     p_now bigint, p_subject text, p_keep text, p_reason text, p_audit text[],
     OUT alive text[], OUT is_more boolean, OUT appended sojourn_appended
-) LANGUAGE plpgsql VOLATILE AS $$
+) LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now bigint;
     v_floor bigint;
@@ -67,7 +68,7 @@ BEGIN
     PERFORM sojourn_lock_subject(p_subject);
     v_now := sojourn_now(p_now);
     SELECT e.alive, e.is_more INTO alive, is_more
-    FROM sojourn_end_some(v_now, p_subject, p_keep, p_reason, NULL) AS e;
+    FROM sojourn_end_some(v_now, p_subject, p_keep, p_reason, NULL::bigint) AS e;
     -- As `Cutoff.succeeded_by`: with another keep, the old cutoff becomes the floor.
     IF p_keep IS NULL THEN
         SELECT greatest(v_now, h.head_id + 1) INTO v_floor
@@ -79,7 +80,7 @@ BEGIN
     END IF;
     appended := sojourn_append(v_now, ARRAY[json_strip_nulls(json_build_object(
         'kind', 'cutoff', 'subject', p_subject, 'floor', v_floor, 'keep', p_keep,
-        'reason', p_reason))::text], p_audit);
+        'reason', p_reason))::text], p_audit, 0::bigint);
     INSERT INTO sojourn_cutoffs (subject, floor, cutoff, keep, expires_at)
     VALUES (p_subject, v_floor, (appended).first_id, p_keep, (appended).expires_at)
     ON CONFLICT (subject) DO UPDATE SET floor = excluded.floor, cutoff = excluded.cutoff,
@@ -91,7 +92,7 @@ $$;
 CREATE FUNCTION sojourn_end_some(
     p_now bigint, p_subject text, p_keep text, p_reason text, p_before bigint,
     OUT alive text[], OUT is_more boolean
-) LANGUAGE plpgsql VOLATILE AS $$
+) LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_sids text[] := ARRAY(
         SELECT s.sid FROM sojourn_sessions s

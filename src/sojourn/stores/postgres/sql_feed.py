@@ -6,6 +6,11 @@ reads or writes its cutoff), then rows of sessions by sid, then the one row of `
 last and to the commit. In READ COMMITTED each statement of a function sees what was committed
 before it began, so what is read under a lock is the newest.
 
+Whoever may create in the schema must not slip in between: what the store calls, and with it all that
+this calls, sees ``pg_catalog`` alone (the migration qualifies what is ours), since a function or an
+operator that fits better than a built-in one would win although ``pg_catalog`` is searched first. For
+the same reason our own functions are called with arguments of exactly their types.
+
 `p_now` is the clock of a test; without one the server's decides.
 """
 
@@ -14,8 +19,10 @@ from __future__ import annotations
 from sojourn.ports import RETENTION_MARGIN_MS
 
 FEED_FUNCTIONS = f"""
+-- Used in queries, too: inlined there, which a path of its own would prevent (40 µs a call).
 CREATE FUNCTION sojourn_now(p_now bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
-    SELECT coalesce(p_now, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+    SELECT coalesce(p_now, pg_catalog.floor(
+        extract(epoch FROM pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000)::bigint)
 $$;
 
 -- Of this store alone, as is the channel below: several may share a database.
@@ -31,7 +38,7 @@ END
 $$;
 
 CREATE FUNCTION sojourn_channel() RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT 'sojourn_' || 'sojourn_shards'::regclass::oid
+    SELECT 'sojourn_'::text OPERATOR(pg_catalog.||) 'sojourn_shards'::regclass::oid::text
 $$;
 
 -- What is acknowledged survives a crash, whatever the role or the database prefers.
@@ -47,9 +54,9 @@ CREATE TYPE sojourn_appended AS (
     first_id bigint, previous_tag bigint, tags bigint[], expires_at bigint, now_ms bigint, events text[]
 );
 
--- Append events (JSON each) and audit records: the last thing a change does.
-CREATE FUNCTION sojourn_append(p_now bigint, p_events text[], p_audit text[])
-RETURNS sojourn_appended LANGUAGE plpgsql VOLATILE AS $$
+-- Append events (JSON each) and audit records: the last thing a change does. Ids are above `p_above`.
+CREATE FUNCTION sojourn_append(p_now bigint, p_events text[], p_audit text[], p_above bigint)
+RETURNS sojourn_appended LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_count bigint := coalesce(cardinality(p_events), 0);
     v_now bigint := sojourn_now(p_now);
@@ -65,7 +72,7 @@ BEGIN
             SELECT (('x' || right(u::text, 12))::bit(48)::bigint << 5) | (get_byte(uuid_send(u), 0) & 31)
             FROM (SELECT gen_random_uuid() AS u FROM generate_series(1, v_count)) AS r);
         UPDATE sojourn_shards SET
-            head_id = greatest(v_now, head_id + 1) + v_count - 1,
+            head_id = greatest(v_now, head_id + 1, p_above + 1) + v_count - 1,
             previous_tag = head_tag,
             head_tag = v_tags[v_count]
         WHERE shard = 0 RETURNING * INTO STRICT v_head;

@@ -7,7 +7,7 @@ from sojourn.ports import TOMBSTONE_MS
 RECORD_FUNCTIONS = f"""
 -- The session's row is held, so that whoever ends it waits, and then finds these data.
 CREATE FUNCTION sojourn_put_data(p_now bigint, p_sid text, p_payload bytea, p_expected_version bigint)
-RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+RETURNS boolean LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM sojourn_be_durable();
     PERFORM FROM sojourn_sessions s
@@ -27,7 +27,7 @@ END
 $$;
 
 CREATE FUNCTION sojourn_put_document(p_name text, p_payload bytea, p_expected_version bigint)
-RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+RETURNS boolean LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM sojourn_be_durable();
     IF p_expected_version = 0 THEN
@@ -43,13 +43,14 @@ $$;
 
 -- A bounded number of dead rows of each kind; who is at one of them is left alone.
 CREATE FUNCTION sojourn_purge(p_now bigint, p_rows bigint) RETURNS bigint
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now bigint := sojourn_now(p_now);
     v_sids text[];
     v_count bigint;
     v_removed bigint;
 BEGIN
+    PERFORM sojourn_be_durable();
     v_sids := ARRAY(
         SELECT s.sid FROM sojourn_sessions s WHERE s.dies_at <= v_now
         LIMIT p_rows FOR UPDATE SKIP LOCKED);

@@ -8,7 +8,7 @@ CREATE FUNCTION sojourn_create(
     p_revision bigint, p_remains bytea, p_payload bytea, p_limit bigint, p_end_oldest boolean,
     p_audit text[], p_ended_audit text,
     OUT outcome text, OUT ended text[], OUT appended sojourn_appended
-) LANGUAGE plpgsql VOLATILE AS $$
+) LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_now bigint;
     v_excess bigint := 0;
@@ -40,7 +40,7 @@ BEGIN
     END IF;
     IF ended IS NOT NULL AND p_subject <> '' THEN  -- nobody keeps copies of a guest
         v_events := ARRAY(
-            SELECT sojourn_ended_event(sid, NULL, 'session_limit')
+            SELECT sojourn_ended_event(sid, NULL::text, 'session_limit'::text)
             FROM unnest(ended) WITH ORDINALITY AS e (sid, n) ORDER BY n);
         IF p_ended_audit IS NOT NULL THEN
             p_audit := ARRAY(
@@ -53,20 +53,20 @@ BEGIN
     VALUES (
         p_sid, p_subject, p_position, p_created_at, p_dies_at, p_revision, p_remains, p_payload);
     outcome := 'created';
-    appended := sojourn_append(v_now, v_events, p_audit);
+    appended := sojourn_append(v_now, v_events, p_audit, 0::bigint);
 END
 $$;
 
 CREATE FUNCTION sojourn_replace(
     p_now bigint, p_sid text, p_expected_revision bigint, p_position bigint, p_dies_at bigint,
     p_revision bigint, p_remains bytea, p_payload bytea, p_events text[], p_audit text[]
-) RETURNS SETOF sojourn_appended LANGUAGE plpgsql VOLATILE AS $$
+) RETURNS SETOF sojourn_appended LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE sojourn_sessions s SET position = p_position, dies_at = p_dies_at,
         revision = p_revision, remains = p_remains, payload = p_payload
     WHERE s.sid = p_sid AND s.revision = p_expected_revision;
     IF FOUND THEN
-        RETURN NEXT sojourn_append(p_now, p_events, p_audit);
+        RETURN NEXT sojourn_append(p_now, p_events, p_audit, 0::bigint);
     END IF;
 END
 $$;

@@ -42,6 +42,8 @@ SHARD = 0
 class Statement(Generic[T]):
     """One round trip.
 
+    Arguments of our functions are cast: an overload of somebody else's would fit a NULL better.
+
     Args:
         sql: With ``%s`` for parameters.
         parameters: In their order.
@@ -86,7 +88,8 @@ def create(
     templates = None if ended_audit is None else as_json((ended_audit,))
     return Statement(
         "SELECT outcome, ended, (appended).* FROM sojourn_create"
-        "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "(%s::bigint, %s::text, %s::text, %s::bigint, %s::bigint, %s::bigint, %s::bigint, "
+        "%s::bytea, %s::bytea, %s::bigint, %s::boolean, %s::text[], %s::text)",
         (
             instant(now_ms),
             session.sid,
@@ -126,7 +129,7 @@ def get_many(now_ms: int | None, sids: Sequence[str]) -> Statement[list[Found]]:
 
     return Statement(
         "SELECT n.now_ms, r.* "
-        "FROM (SELECT sojourn_now(%s) AS now_ms WHERE NOT pg_is_in_recovery()) AS n LEFT JOIN ("
+        "FROM (SELECT sojourn_now(%s::bigint) AS now_ms WHERE NOT pg_is_in_recovery()) AS n LEFT JOIN ("
         "SELECT sid, NULL AS subject, NULL AS ended_at, NULL AS reason, remains, payload "
         "FROM sojourn_sessions WHERE sid = ANY (%s) UNION ALL "
         "SELECT sid, subject, ended_at, reason, remains, NULL "
@@ -161,7 +164,8 @@ def replace(
 ) -> Statement[Written | None]:
     """See `Store.replace`."""
     return Statement(
-        "SELECT * FROM sojourn_replace(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "SELECT * FROM sojourn_replace(%s::bigint, %s::text, %s::bigint, %s::bigint, %s::bigint, "
+        "%s::bigint, %s::bytea, %s::bytea, %s::text[], %s::text[])",
         (
             instant(now_ms),
             session.sid,
@@ -190,7 +194,8 @@ def delete_many(now_ms: int | None, deletions: Sequence[Deletion]) -> Statement[
         ]
 
     return Statement(
-        "SELECT alive, (appended).* FROM sojourn_delete(%s, %s, %s, %s, %s)",
+        "SELECT alive, (appended).* FROM sojourn_delete"
+        "(%s::bigint, %s::text[], %s::text[], %s::text[], %s::text[])",
         (
             instant(now_ms),
             [one.sid for one in deletions],
@@ -227,7 +232,8 @@ def delete_subject(
     entries: tuple[Entry, ...] = ()
     cutoff: int | None = None
     statement: Statement[list[Row]] = Statement(
-        "SELECT alive, is_more, (appended).* FROM sojourn_delete_subject(%s, %s, %s, %s, %s)",
+        "SELECT alive, is_more, (appended).* FROM sojourn_delete_subject"
+        "(%s::bigint, %s::text, %s::text, %s::text, %s::text[])",
         (instant(now_ms), subject, keep, reason, as_json(audit)),
         list,
     )
@@ -240,7 +246,8 @@ def delete_subject(
         if not is_more:
             return Deleted(tuple(ended), entries)
         statement = Statement(
-            "SELECT alive, is_more FROM sojourn_end_some(sojourn_now(%s), %s, %s, %s, %s)",
+            "SELECT alive, is_more FROM sojourn_end_some(sojourn_now(%s::bigint), %s::text, %s::text, "
+            "%s::text, %s::bigint)",
             (instant(now_ms), subject, keep, reason, Int8(cutoff)),
             list,
         )
@@ -250,7 +257,7 @@ def list_sessions(now_ms: int | None, subject: str) -> Statement[Sequence[Sessio
     """See `Store.list`."""
     return Statement(
         "SELECT remains, payload FROM sojourn_sessions "
-        "WHERE subject = %s AND dies_at > (SELECT sojourn_now(%s)) ORDER BY created_at, sid",
+        "WHERE subject = %s AND dies_at > (SELECT sojourn_now(%s::bigint)) ORDER BY created_at, sid",
         (subject, instant(now_ms)),
         lambda rows: [session_of(remains, payload) for remains, payload in rows],
         is_repeatable=True,

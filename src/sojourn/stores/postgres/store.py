@@ -19,7 +19,9 @@ the asynchronous store.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from types import CoroutineType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -33,6 +35,7 @@ from sojourn.stores.postgres.database import PostgresDatabase
 from sojourn.stores.postgres.feed import PostgresFeed
 from sojourn.stores.postgres.loop import LoopDatabase
 from sojourn.stores.postgres.statements import Deletion, Flow, Statement
+from sojourn.stores.postgres.threads import in_a_thread
 from sojourn.stores.postgres.url import Place, parse_url
 
 P = ParamSpec("P")
@@ -128,7 +131,7 @@ class PostgresStore:
 
     def open(self, *, longest_token_ms: int) -> StoreInfo:
         """See `Store.open`."""
-        info = self.database.set_up(records.open_store, longest_token_ms=longest_token_ms)
+        info = self.database.set_up_soon(records.open_store, longest_token_ms=longest_token_ms)
         self.database.open()
         return info
 
@@ -187,6 +190,7 @@ class AsyncPostgresStore:
         """
         self.database = LoopDatabase(parse_url(url))
         self._clock = clock
+        self._openings: dict[tuple[int, int], Future[StoreInfo]] = {}
         self._lookups: Batches[str, Found] = Batches(
             self.database,
             lambda sids: sessions.get_many(self.now_ms(), sids),
@@ -202,11 +206,19 @@ class AsyncPostgresStore:
         )
 
     async def open(self, *, longest_token_ms: int) -> StoreInfo:
-        """See `Store.open`; a thread migrates, the loop goes on."""
-        opener = PostgresDatabase.at(self.database.place)
-        info = await asyncio.to_thread(
-            opener.set_up, records.open_store, longest_token_ms=longest_token_ms
-        )
+        """See `Store.open`; a thread migrates, the loop goes on.
+
+        Whoever opens meanwhile shares its answer, and waits behind nothing else.
+        """
+        key = (os.getpid(), longest_token_ms)  # after a fork the parent's thread answers nobody
+        opening = self._openings.get(key)
+        if opening is None:
+            opener = PostgresDatabase.at(self.database.place)
+            opening = self._openings[key] = in_a_thread(
+                lambda: opener.set_up_soon(records.open_store, longest_token_ms=longest_token_ms)
+            )
+            opening.add_done_callback(lambda _: self._openings.pop(key, None))
+        info = await asyncio.wrap_future(opening)
         self.database.open()
         return info
 

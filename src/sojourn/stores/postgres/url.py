@@ -61,7 +61,19 @@ def parse_url(url: str) -> Place:
             "the postgresql:// url cannot be understood; write postgresql://user:password@host/"
             "database, with reserved characters percent-encoded"
         ) from None
+    if not _is_plausible(given):
+        raise ConfigurationError(
+            "the postgresql:// url has a host, port or database that cannot be one; escape @ / : in "
+            "the password as %40 %2F %3A"
+        )
     return Place(psycopg.conninfo.make_conninfo("", **(_DEFAULTS | given)), _name(given), pool)
+
+
+def _is_plausible(given: dict[str, Any]) -> bool:
+    """Tell whether no part of a password, unescaped, became part of something that is shown."""
+    shown = (str(given.get(word) or "") for word in ("host", "hostaddr", "dbname"))
+    ports = str(given.get("port") or "").split(",")
+    return "@" not in "".join(shown) and all(not port or port.isdecimal() for port in ports)
 
 
 def _pool(values: list[str]) -> int:

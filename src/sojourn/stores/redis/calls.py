@@ -118,10 +118,17 @@ class Shape:
 
     Args:
         nodes: By shard, and last the one of the store's own record.
-        has_replicas: Whether an isolated primary is possible, so that heartbeats are needed.
+        has_replicas: Whether the server has, or once had, or is to have replicas.
+        is_cluster: Whether it is a cluster, where replicas come and go.
         others: More nodes that may be asked.
     """
 
     nodes: tuple[Address, ...]
     has_replicas: bool
+    is_cluster: bool = False
     others: tuple[Address, ...] = field(default=())
+
+    @property
+    def has_beats(self) -> bool:
+        """Whether an isolated primary is possible, so that freshness needs heartbeats."""
+        return self.is_cluster or self.has_replicas

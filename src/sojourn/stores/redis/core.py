@@ -79,7 +79,7 @@ class Core:
     def has_beats(self) -> bool:
         """Whether freshness needs heartbeats."""
         shape = self.router.shape
-        return shape is not None and shape.has_replicas
+        return shape is not None and shape.has_beats
 
     def shard_of(self, subject: str) -> int:
         """Place a subject."""
@@ -107,11 +107,13 @@ class Core:
         Args:
             script: Which.
             shard: Where.
-            names: Its keys beside the head, without the tag.
+            names: Its keys beside the head, without the tag; one that writes has the feed last.
             *args: Its arguments.
             audit: Records for the trail, its last arguments.
             is_acknowledged: Whether replicas must have it, where the store waits for them.
         """
+        if script.writes and "f" not in names:
+            names = (*names, "f")  # so that in a slot that is being moved it is there, or it waits
         head = (
             self.store,
             self.clock() if self.clock else b"",

@@ -8,6 +8,7 @@ Data and documents are version (4) · payload. Numbers are big-endian; scripts r
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from sojourn.ports import Versioned
 encode = msgspec.msgpack.Encoder().encode
 _decode_event = msgspec.msgpack.Decoder(Event).decode
 _decode_audit = msgspec.msgpack.Decoder(AuditRecord).decode
+_NOT_UNDERSTOOD = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 def store_id(placement_key: bytes) -> bytes:
@@ -48,7 +50,7 @@ def unpack_entries(rows: Iterable[Sequence[Any]]) -> tuple[Entry, ...]:
 def _entry(id_: int, packed: bytes) -> Entry:
     try:
         event = _decode_event(packed[28:])
-    except msgspec.MsgspecError as error:
+    except _NOT_UNDERSTOOD as error:
         raise not_understood(error) from error
     if floor := int.from_bytes(packed[20:27]):
         event = msgspec.structs.replace(event, floor=floor)
@@ -74,17 +76,20 @@ def unpack_audit(packed: bytes) -> AuditRecord:
     """
     try:
         return _decode_audit(packed)
-    except msgspec.MsgspecError as error:
+    except _NOT_UNDERSTOOD as error:
         raise not_understood(error) from error
 
 
-_ANY_SID = "~" * 22
+_SID_BYTES = 22
 
 
-def around_sid(value: Event | AuditRecord) -> list[bytes]:
+def around_sid(value: Event | AuditRecord) -> tuple[bytes, bytes]:
     """Give the bytes before and after the sid, for a script that knows it only later."""
-    packed = encode(msgspec.structs.replace(value, sid=_ANY_SID))
-    return packed.split(_ANY_SID.encode())
+    # Random each time: a known one might be in what a client chooses, such as its user agent.
+    marker = secrets.token_hex(_SID_BYTES // 2)
+    packed = encode(msgspec.structs.replace(value, sid=marker))
+    before, _, after = packed.partition(marker.encode())
+    return before, after
 
 
 # --- data and documents ---------------------------------------------------------------------------

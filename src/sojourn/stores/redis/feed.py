@@ -48,9 +48,15 @@ class RedisFeed:
         self._closed = threading.Event()
 
     def read(self, after: Mapping[int, int], *, limit: int = 1000) -> Mapping[int, Page]:
-        """See `Feed.read`; it subscribes first, so that nothing appended since is missed."""
+        """See `Feed.read`; it subscribes first, so that nothing appended since is missed.
+
+        Raises:
+            StoreError: Redis does not answer, or is by now set up so that it would lose something: the
+                picture then grows stale.
+        """
         self._subscribe()
         router = self._core.router
+        self._wire.drive(router.check_again())
         shape = router.shape
         pages, is_refused = self._wire.drive(router.run(read_all(self._core, after, limit=limit)))
         if is_refused and shape is not None:
@@ -59,9 +65,9 @@ class RedisFeed:
                 self._wire.drive(router.look_again(shape, deadline=deadline))
         return pages
 
-    def restore(self, shard: int, events: Sequence[Event]) -> None:
+    def restore(self, shard: int, events: Sequence[Event], *, above: int = 0) -> None:
         """See `Feed.restore`."""
-        restore(self._store, shard, events)
+        restore(self._store, shard, events, above=above)
 
     def wait(self, timeout_seconds: float) -> None:
         """See `Feed.wait`."""

@@ -2,14 +2,17 @@
 
 A line of the trail is numbered within its shard; the number that is shown is that times 256 plus the
 shard, so that lines of all shards are in one order, by time. Filters are applied here, page by page:
-reading the trail of one subject costs as much as reading the trail.
+reading the trail of one subject costs as much as reading the trail. A line that cannot be understood is
+left out and left in its place: one such must not hide all others.
 """
 
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Mapping, Sequence
 
+from sojourn.errors import StoreError
 from sojourn.model import AuditRecord, Event, Head, Kind
 from sojourn.ports import AuditLine, Page, Written
 from sojourn.stores.redis.calls import Call, Flow
@@ -24,6 +27,8 @@ from sojourn.stores.redis.entries import (
 )
 from sojourn.stores.redis.lua import APPEND, PURGE, READ
 
+log = logging.getLogger("sojourn.audit")
+
 BEAT_MS = 1_000
 """How old a replicated shard's newest entry may be before a reader writes a heartbeat."""
 _NUMBERED_SHARDS = 256
@@ -37,17 +42,26 @@ def head(core: Core, shard: int) -> Flow[Head]:
 
 
 def append(
-    core: Core, shard: int, events: Sequence[Event], *, audit: Sequence[AuditRecord] = ()
+    core: Core,
+    shard: int,
+    events: Sequence[Event],
+    *,
+    audit: Sequence[AuditRecord] = (),
+    above: int = 0,
 ) -> Flow[Written]:
     """See `Store.append`."""
     words = [word for event in events for word in (encode(event), int(event.kind is Kind.KEY))]
-    call = core.script(APPEND, shard, (), len(events), *words, audit=audit, is_acknowledged=True)
+    call = core.script(
+        APPEND, shard, (), above, len(events), *words, audit=audit, is_acknowledged=True
+    )
     ((now_ms, rows),) = yield (call,)
     return Written(unpack_written(rows), now_ms)
 
 
 def read(core: Core, shard: int, *, after: int, limit: int = 1000) -> Flow[Page]:
-    """See `Store.read`."""
+    """See `Store.read`; it fails while the reader's does for how a node is set up."""
+    if core.router.trouble:
+        raise StoreError(core.router.trouble)
     pages, _ = yield from read_all(core, {shard: after}, limit=limit)
     return pages[shard]
 
@@ -110,7 +124,9 @@ def read_audit(
             core.check(packed)
             for id_, (_, value) in rows:
                 starts[shard] = int(id_.partition(b"-")[0])
-                record = unpack_audit(value)
+                record = _understood(value, shard, starts[shard])
+                if record is None:
+                    continue
                 if subject in {None, record.subject} and sid in {None, record.sid}:
                     number = starts[shard] * _NUMBERED_SHARDS + shard
                     lines[shard].append(AuditLine(number, record))
@@ -118,6 +134,14 @@ def read_audit(
                 del starts[shard]
     merged = heapq.merge(*lines.values(), key=lambda line: line.number)
     return [line for line, _ in zip(merged, range(limit), strict=False)]
+
+
+def _understood(packed: bytes, shard: int, id_: int) -> AuditRecord | None:
+    try:
+        return unpack_audit(packed)
+    except StoreError as error:
+        log.error("line %d of shard %d of the audit trail is left out: %s", id_, shard, error)  # noqa: TRY400 - the bytes are not to be shown
+        return None
 
 
 def _audit_call(core: Core, shard: int, after: int, count: int) -> Call:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from redis.exceptions import (
@@ -27,7 +27,14 @@ from sojourn.errors import ConfigurationError, StoreError
 from sojourn.stores.redis.calls import Call, Command, Exchange, Failed, Flow, Shape, Step, Steps
 from sojourn.stores.redis.keys import Keys
 from sojourn.stores.redis.place import Address, Place
-from sojourn.stores.redis.topology import discover, half_way_to, known_nodes
+from sojourn.stores.redis.topology import (
+    ask_facts,
+    check_nodes,
+    discover,
+    half_way_to,
+    known_nodes,
+    may_have_replicas,
+)
 
 T = TypeVar("T")
 
@@ -40,10 +47,17 @@ LEAST_SECONDS = 0.1
 _LATER = (BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
 """Refusals before anything was done, of a node that is not the right one, or not yet."""
 _LATER_TEXTS = ("NOREPLICAS", "non local key")
+CHECK_SECONDS = 2.0
+"""How often readers have the nodes checked again: a replica may join, or a setting change."""
 LOST = (
     "the store's own record is gone from Redis, or is another one's: it was flushed, or was started "
     "again without its data. Sessions and revocations are lost with it. Restore a backup, or "
     "restart this application to begin anew; and let Redis persist (appendonly yes)"
+)
+FEED_LOST = (
+    "the feed of revocations is gone from Redis, and sessions are not: its key was deleted or "
+    "evicted, and what was revoked is not known any more. Restore a backup, or choose another "
+    "?prefix= to begin anew; and have Redis evict nothing (maxmemory-policy noeviction)"
 )
 
 
@@ -58,6 +72,8 @@ class _Pending:
     call: Call
     in_full: bool = False
     ask: Address | None = None
+    asked: Address = ("", 0)
+    """Who was asked last."""
     is_lost: bool = False
     """Whether the node was the wrong one, or did not answer."""
     reply: Any = None
@@ -75,6 +91,10 @@ class Router:
     place: Place
     shape: Shape | None = None
     keys: Keys | None = None
+    _checked_at: float = 0
+    """When the nodes were last found to be as they have to be, on the monotonic clock."""
+    trouble: str = ""
+    """What is wrong with a node by the latest check: nothing that is read proves anything meanwhile."""
     _looking_until: float = 0
     """Somebody is looking for the nodes; a time, so that no fork or crash leaves it set."""
     _hint: list[Address] = field(default_factory=list)
@@ -90,9 +110,15 @@ class Router:
         """
         known = known_nodes(self._hint, self.shape)
         self._hint = []
+        started = time.monotonic()
         self.shape, self.keys = yield from discover(
-            self.place, self.keys, known=known, deadline=deadline
+            self.place,
+            self.keys,
+            known=known,
+            had_replicas=self.shape is not None and self.shape.has_replicas,
+            deadline=deadline,
         )
+        self._checked_at, self.trouble = started, ""
 
     def look_again(self, seen: Shape, *, deadline: float) -> Steps[None]:
         """Find the nodes anew, unless somebody else has, or is at it."""
@@ -105,6 +131,33 @@ class Router:
             raise StoreError(str(error)) from error
         finally:
             self._looking_until = 0
+
+    def check_again(self) -> Steps[None]:
+        """Check the nodes, where they have not been checked of late.
+
+        Raises:
+            StoreError: One would lose something, or is no primary any more and has no successor.
+        """
+        shape, started = self._opened(), time.monotonic()
+        if started - self._checked_at < CHECK_SECONDS:
+            return
+        deadline = started + DEADLINE_SECONDS
+        try:
+            facts = yield from ask_facts(shape.nodes, half_way_to(deadline))
+            has_replicas = any(may_have_replicas(self.place, one) for one in facts.values())
+            if has_replicas and not shape.has_replicas and self.shape is shape:
+                # Said even where the check fails: cut off from them, it would look as if it had none.
+                self.shape = shape = replace(shape, has_replicas=True)
+            check_nodes(self.place, facts, had_replicas=shape.has_replicas and not shape.is_cluster)
+        except ConfigurationError as error:
+            self.trouble = str(error)
+            raise StoreError(self.trouble) from error
+        except StoreError:
+            yield from self.look_again(shape, deadline=deadline)
+            if self.shape is shape:
+                raise  # somebody else is still looking
+        else:
+            self._checked_at, self.trouble = started, ""
 
     def run(self, flow: Flow[T]) -> Steps[T]:
         """Drive an operation: its calls become steps, their outcomes its replies."""
@@ -164,8 +217,8 @@ class Router:
         """Send what is left, one exchange a node; give the replies by call."""
         groups: dict[Address, list[tuple[_Pending, tuple[Command, ...]]]] = {}
         for one in left:
-            address = one.ask or shape.nodes[one.call.shard]
-            groups.setdefault(address, []).append((one, self._commands(one)))
+            one.asked = one.ask or shape.nodes[one.call.shard]
+            groups.setdefault(one.asked, []).append((one, self._commands(one)))
         exchanges = tuple(
             Exchange(address, tuple(c for _, commands in group for c in commands))
             for address, group in groups.items()
@@ -218,9 +271,9 @@ class Router:
         one.refusal, one.is_lost = f"{type(refusal).__name__}: {refusal}", True
         match refusal:
             case MovedError():
-                self._hint.append((refusal.host, refusal.port))
+                self._hint.append(_named(refusal, one.asked))
             case AskError():
-                one.ask, one.is_lost = (refusal.host, refusal.port), False
+                one.ask, one.is_lost = _named(refusal, one.asked), False
             case NoScriptError():
                 one.in_full, one.is_lost = True, False
             case _ if isinstance(refusal, _LATER):
@@ -229,5 +282,12 @@ class Router:
                 pass
             case _ if "SOJOURNLOST" in str(refusal):
                 raise StoreError(LOST)
+            case _ if "SOJOURNFEED" in str(refusal):
+                raise StoreError(FEED_LOST)
             case _:
                 raise StoreError(f"Redis refused: {one.refusal}") from refusal
+
+
+def _named(refusal: AskError, asked: Address) -> Address:
+    """Give whom a refusal names; a cluster whose nodes do not know their names leaves the host away."""
+    return refusal.host or asked[0], refusal.port

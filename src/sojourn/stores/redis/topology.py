@@ -1,7 +1,8 @@
 """Finding out which node has what, and refusing one that would lose sessions or revocations.
 
 One generator for each kind of place; each yields steps and returns the shape. Everything here is
-asked again when a node stops answering, refuses to write or says that a slot has moved.
+asked again when a node stops answering, refuses to write or says that a slot has moved; and the nodes
+are checked again every few seconds, since replicas may join and settings change.
 """
 
 from __future__ import annotations
@@ -20,10 +21,19 @@ from sojourn.stores.redis.place import Address, Place
 
 OLDEST = (7, 0)
 """The oldest version of Redis; Valkey says which one it is like."""
+_WRITES_WITH_REPLICAS_ONLY = "min_slaves_good_slaves"
+"""What a node says about itself where `min-replicas-to-write` is set."""
+Facts = Mapping[str, str]
+"""A node's answer to INFO."""
 
 
 def discover(
-    place: Place, keys: Keys | None, *, known: Sequence[Address], deadline: float
+    place: Place,
+    keys: Keys | None,
+    *,
+    known: Sequence[Address],
+    had_replicas: bool,
+    deadline: float,
 ) -> Steps[tuple[Shape, Keys]]:
     """Find the nodes and check each.
 
@@ -31,6 +41,7 @@ def discover(
         place: Where to look.
         keys: The store's keys, where it is known how many shards it has.
         known: Nodes seen before, asked first.
+        had_replicas: Whether a single server had replicas when it was seen before.
         deadline: By when to be done.
 
     Returns:
@@ -46,11 +57,11 @@ def discover(
     address = place.addresses[0]
     if place.kind == "sentinel":
         address = yield from _primary(place, deadline)
-    facts = (yield from _facts([address], deadline))[address]
+    facts = (yield from ask_facts([address], deadline))[address]
     if facts.get("cluster_enabled") == "1":
         return (yield from _cluster(place, keys, [*known, address], deadline))
     keys = keys or Keys(place.prefix, 1)
-    has_replicas = _check(place, address, facts)
+    has_replicas = check_nodes(place, {address: facts}, had_replicas=had_replicas)
     return Shape((address,) * (keys.shards + 1), has_replicas), keys
 
 
@@ -84,9 +95,10 @@ def _cluster(
         if nodes is None:
             troubles.append(f"{address[0]}:{address[1]}: some slots have no node")
             continue
-        facts = yield from _facts(dict.fromkeys(nodes), deadline)
-        has_replicas = max(_check(place, node, facts[node]) for node in facts)
-        return Shape(nodes, has_replicas, _everybody(outcome[0], address)), keys
+        facts = yield from ask_facts(nodes, deadline)
+        has_replicas = check_nodes(place, facts)
+        others = _everybody(outcome[0], address)
+        return Shape(nodes, has_replicas, is_cluster=True, others=others), keys
     raise StoreError(f"no node of the cluster says who has which slots ({'; '.join(troubles)})")
 
 
@@ -126,10 +138,15 @@ def known_nodes(hints: Sequence[Address], shape: Shape | None) -> list[Address]:
     return [*hints, *_in_any_order(shape.others if shape else ())]
 
 
-def _facts(addresses: Iterable[Address], deadline: float) -> Steps[dict[Address, dict[str, str]]]:
-    exchanges = tuple(Exchange(address, (("INFO",),)) for address in addresses)
+def ask_facts(addresses: Iterable[Address], deadline: float) -> Steps[dict[Address, Facts]]:
+    """Ask each node about itself.
+
+    Raises:
+        StoreError: One does not answer.
+    """
+    exchanges = tuple(Exchange(address, (("INFO",),)) for address in dict.fromkeys(addresses))
     outcomes = yield Step(exchanges, deadline)
-    facts = {}
+    facts: dict[Address, Facts] = {}
     for exchange, outcome in zip(exchanges, outcomes, strict=True):
         if isinstance(outcome, Failed) or isinstance(outcome[0], RedisError):
             raise StoreError(f"Redis does not answer: {_trouble(exchange.address, outcome)}")
@@ -145,8 +162,37 @@ def _trouble(address: Address, outcome: Outcome, otherwise: str = "") -> str:
     return f"{address[0]}:{address[1]}: {said if isinstance(said, RedisError) else otherwise}"
 
 
-def _check(place: Place, address: Address, facts: Mapping[str, str]) -> bool:
-    """Refuse what would lose something; tells whether the node has replicas."""
+def may_have_replicas(place: Place, facts: Facts) -> bool:
+    """Tell whether a node has replicas, or is set up or asked to have some."""
+    return (
+        place.kind == "sentinel"
+        or place.replicas > 0
+        or int(facts.get("connected_slaves", 0)) > 0
+        or _WRITES_WITH_REPLICAS_ONLY in facts
+    )
+
+
+def check_nodes(
+    place: Place, facts: Mapping[Address, Facts], *, had_replicas: bool = False
+) -> bool:
+    """Refuse nodes that would lose something; tells whether any has replicas.
+
+    Args:
+        place: Where they are.
+        facts: What each says about itself.
+        had_replicas: Whether they have had replicas, and so may have been cut off from them.
+
+    Raises:
+        StoreError: One is no primary.
+        ConfigurationError: One is set up so that it would lose something.
+    """
+    have = {node: had_replicas or may_have_replicas(place, facts[node]) for node in facts}
+    for node, has_replicas in have.items():
+        _check(node, facts[node], has_replicas=has_replicas)
+    return any(have.values())
+
+
+def _check(address: Address, facts: Facts, *, has_replicas: bool) -> None:
     where = f"the Redis at {address[0]}:{address[1]}"
     version = facts.get("redis_version", "0.0")
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
@@ -161,13 +207,10 @@ def _check(place: Place, address: Address, facts: Mapping[str, str]) -> bool:
             f"{where} evicts keys when memory is short (maxmemory-policy {policy}), revocations "
             "among them; set maxmemory-policy noeviction, or use another server for Sojourn"
         )
-    has_replicas = (
-        place.kind == "sentinel" or place.replicas > 0 or int(facts.get("connected_slaves", 0)) > 0
-    )
-    if has_replicas and "min_slaves_good_slaves" not in facts:
+    if has_replicas and _WRITES_WITH_REPLICAS_ONLY not in facts:
         raise ConfigurationError(
             f"{where} has replicas and would go on alone when it is cut off from them, knowing of "
             "no later revocation; set min-replicas-to-write 1 (and min-replicas-max-lag) on it "
-            "and on its replicas"
+            "and on its replicas (where there were replicas and are none any more, restart this "
+            "application)"
         )
-    return has_replicas

@@ -75,10 +75,11 @@ def append(
     events: Sequence[Event],
     *,
     audit: Sequence[AuditRecord] = (),
+    above: int = 0,
 ) -> Written:
     """See `Store.append`."""
     now_ms = clock()
-    entries = append_events(connection, shard, events, now_ms=now_ms)
+    entries = append_events(connection, shard, events, now_ms=now_ms, above=above)
     write_audit(connection, audit)
     return Written(entries, now_ms)
 
@@ -89,7 +90,12 @@ def next_id(connection: Connection, shard: int, *, now_ms: int) -> int:
 
 
 def append_events(
-    connection: Connection, shard: int, events: Sequence[Event], *, now_ms: int
+    connection: Connection,
+    shard: int,
+    events: Sequence[Event],
+    *,
+    now_ms: int,
+    above: int = 0,
 ) -> tuple[Entry, ...]:
     """Append events and move the head."""
     if not events:
@@ -103,7 +109,7 @@ def append_events(
     expires_at_ms = now_ms + longest_token_ms + RETENTION_MARGIN_MS
     entries = []
     for event in events:
-        previous_tag, id_, tag = tag, max(now_ms, id_ + 1), secrets.randbits(53)
+        previous_tag, id_, tag = tag, max(now_ms, id_ + 1, above + 1), secrets.randbits(53)
         entries.append(Entry(id_, tag, previous_tag, event, expires_at_ms))
     connection.executemany(
         "INSERT INTO sojourn_feed VALUES (?, ?, ?, ?, ?, ?)",

@@ -60,9 +60,9 @@ class SqliteFeed:
             self._head = pages[SHARD].head
             return pages
 
-    def restore(self, shard: int, events: Sequence[Event]) -> None:
+    def restore(self, shard: int, events: Sequence[Event], *, above: int = 0) -> None:
         """See `Feed.restore`."""
-        restore(self._store, shard, events)
+        restore(self._store, shard, events, above=above)
 
     def wait(self, timeout_seconds: float) -> None:
         """See `Feed.wait`."""

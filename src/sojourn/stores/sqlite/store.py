@@ -153,10 +153,17 @@ class SqliteStore:
         return self.database.read(sessions.list_sessions, self._clock, subject)
 
     def append(
-        self, shard: int, events: Sequence[Event], *, audit: Sequence[AuditRecord] = ()
+        self,
+        shard: int,
+        events: Sequence[Event],
+        *,
+        audit: Sequence[AuditRecord] = (),
+        above: int = 0,
     ) -> Written:
         """See `Store.append`."""
-        return self.database.write(entries.append, self._clock, shard, events, audit=audit)
+        return self.database.write(
+            entries.append, self._clock, shard, events, audit=audit, above=above
+        )
 
     def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
         """See `Store.read`."""
@@ -311,11 +318,16 @@ class AsyncSqliteStore:
         return self.database.read(sessions.list_sessions, self._clock, subject)
 
     async def append(
-        self, shard: int, events: Sequence[Event], *, audit: Sequence[AuditRecord] = ()
+        self,
+        shard: int,
+        events: Sequence[Event],
+        *,
+        audit: Sequence[AuditRecord] = (),
+        above: int = 0,
     ) -> Written:
         """See `Store.append`."""
         return await self.database.write_async(
-            entries.append, self._clock, shard, events, audit=audit
+            entries.append, self._clock, shard, events, audit=audit, above=above
         )
 
     async def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:

@@ -132,6 +132,16 @@ class ReadPromises(Suite):
         equal(entries, written.entries, "the entries answered")
 
     @promise
+    async def test_ids_are_above_what_is_asked_for(self, bench: Bench) -> None:
+        """An append may ask for ids above a position; one that is below changes nothing."""
+        above = (await bench.append())[0].id + 600_000
+        events = (Event(kind=Kind.RING), Event(kind=Kind.RING))
+        written = await bench.store.append(bench.shard(), events, above=above)
+        equal([above + 1, above + 2], [entry.id for entry in written.entries], "the ids")
+        lower = await bench.store.append(bench.shard(), events[:1], above=1)
+        equal([above + 3], [entry.id for entry in lower.entries], "the id after")
+
+    @promise
     async def test_an_append_writes_its_audit(self, bench: Bench) -> None:
         """Events and audit records are one step; with no events the records are written alone."""
         await bench.store.append(

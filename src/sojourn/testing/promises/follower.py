@@ -201,6 +201,22 @@ class FollowerPromises(Suite):
         await self._restored(bench, lost)
         equal(list(lost), [entry.event for entry in await bench.entries()], "the entries")
 
+    @promise
+    async def test_a_reader_restores_positions(self, bench: Bench) -> None:
+        """New ids are above one that was handed out before; where they are anyway, nothing is added."""
+        above = (await bench.append())[0].id + 600_000
+        shard = bench.shard()
+
+        def restore(feed: Feed, _: threading.Event) -> None:
+            feed.restore(shard, (), above=above)
+            feed.restore(shard, (), above=above)
+            feed.close()
+
+        await FollowerThread(bench, restore).ends_soon("the reader does not return")
+        sure((await bench.head()).id > above, "the head is not above what was there before")
+        equal(2, len(await bench.entries()), "the entries")
+        sure((await bench.append())[0].id > above + 1, "a later id is not above")
+
     async def _restored(self, bench: Bench, lost: Sequence[Event]) -> None:
         shard = bench.shard()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sojourn.model import Entry, Event, Head
-from sojourn.ports import Page, StoreInfo
+from sojourn.model import AuditRecord, Entry, Event, Head
+from sojourn.ports import Page, StoreInfo, Written
 from sojourn.stores.memory import MemoryFeed, MemoryStore
 
 if TYPE_CHECKING:
@@ -298,8 +298,8 @@ class RestoresNothing(MemoryStore):
         """Open a reader that shrugs."""
 
         class Shrugging(MemoryFeed):
-            def restore(self, shard: int, events: Sequence[Event]) -> None:
-                pass
+            def restore(self, shard: int, events: Sequence[Event], *, above: int = 0) -> None:
+                del shard, events, above
 
         return Shrugging(self)
 
@@ -311,7 +311,23 @@ class RestoresEntriesOnly(MemoryStore):
         """Open a reader that knows of no records."""
 
         class Appending(MemoryFeed):
-            def restore(self, shard: int, events: Sequence[Event]) -> None:
-                self._store.append(shard, events)
+            def restore(self, shard: int, events: Sequence[Event], *, above: int = 0) -> None:
+                self._store.append(shard, events, above=above)
 
         return Appending(self)
+
+
+class ForgetsPositions(MemoryStore):
+    """Gives ids by its clock, whatever ids were handed out before."""
+
+    def append(
+        self,
+        shard: int,
+        events: Sequence[Event],
+        *,
+        audit: Sequence[AuditRecord] = (),
+        above: int = 0,
+    ) -> Written:
+        """Append by the clock."""
+        del above
+        return super().append(shard, events, audit=audit)

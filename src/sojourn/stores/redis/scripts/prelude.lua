@@ -14,6 +14,11 @@ if not head or string.sub(head, 1, 8) ~= store then
 end
 local longest, last, tag, beat, fence, noted = struct.unpack('>I6I7I7I7I7I7', head, 9)
 local entries, is_changed = {}, is_fenced
+-- Scripts that append or read have the feed as their last key. One that is gone (deleted or evicted; a
+-- purge leaves it, be it empty) must not begin anew: who reads it would take it for all that is revoked.
+if last > 0 and KEYS[#KEYS] == base .. 'f' and redis.call('EXISTS', KEYS[#KEYS]) == 0 then
+  return redis.error_reply('SOJOURNFEED')
+end
 
 local function digits(number)
   return string.format('%.0f', number)
