@@ -163,6 +163,7 @@ def library_settings() -> str:
     return table(("Setting", "Type", "Default", "Range", "Meaning"), rows)
 
 
+_YES_OR_NO = {True: "yes", False: "no"}
 _SERVER_NAMES = {"is_open": "open_registration"}
 _SERVER_DEFAULTS = {"host", "port", "data", "workers"}
 
@@ -180,7 +181,7 @@ def server_settings() -> str:
         name = _SERVER_NAMES.get(field.name, field.name)
         hint = str if hints[field.name] is Path else hints[field.name]
         default = getattr(defaults, field.name)
-        shown = {True: "`yes`", False: "`no`"}.get(default, f"`{default}`")
+        shown = f"`{_YES_OR_NO[default] if isinstance(default, bool) else default}`"
         is_shown = field.name in _SERVER_DEFAULTS or isinstance(default, bool)
         rows.append(
             (

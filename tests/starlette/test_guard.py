@@ -107,3 +107,14 @@ def test_a_blocking_verifier_is_refused():
 def test_auth_is_a_guard():
     """What takes a guard takes an application's own `Auth`, too."""
     assert isinstance(Auth("memory://", url=URL), Guard)
+
+
+def test_why_a_token_is_not_good_is_in_the_log(service, issuer, caplog):
+    """The client is told that it is not valid; who runs the service finds the reason."""
+    caplog.set_level("INFO", "sojourn.starlette")
+    headers = {"Authorization": "Bearer a.b.c"}
+    assert "malformed" not in service.get("/me", headers=headers).text
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("GET /me: ")
+    assert line.endswith(")")
+    assert "a.b.c" not in line

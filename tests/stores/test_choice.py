@@ -3,7 +3,7 @@
 import pytest
 
 from sojourn import AsyncSojourn, ConfigurationError, Sojourn
-from sojourn.stores import async_store, blocking_store
+from sojourn.stores import async_store, blocking_store, scheme_of
 from sojourn.stores.memory import MemoryStore, system_clock
 from sojourn.stores.sqlite import AsyncSqliteStore, SqliteStore
 
@@ -58,3 +58,21 @@ def test_the_memory_store_serves_both_faces():
     store = MemoryStore()
     for face in (AsyncSojourn, Sojourn):
         assert face(store, url=URL).settings.url == URL
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "redis", "redis+cluster"])
+@pytest.mark.parametrize(
+    "password", ["hun/ter2", "hun@ter2", "hun#ter2", "hun?ter2", "hun[ter2", "a]b"]
+)
+def test_a_password_that_is_not_encoded(scheme, password):
+    """It is refused before anybody connects, with how to write it, and is not repeated."""
+    with pytest.raises(ConfigurationError, match="%40") as refused:
+        async_store(f"{scheme}://app:{password}@127.0.0.1:1/0", clock=system_clock)
+    assert "ter2" not in str(refused.value)
+
+
+def test_a_bracket_of_no_address():
+    """A host in brackets is an IPv6 address or a mistake."""
+    assert "postgresql" == scheme_of("postgresql://app@[::1]:5432,[fe80::2]/db")
+    with pytest.raises(ConfigurationError, match="IPv6"):
+        scheme_of("postgresql://app@[::1/db")

@@ -9,7 +9,9 @@ import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from sojourn.errors import ConfigurationError, SecurityWarning, UnsupportedInMode
 
@@ -36,6 +38,15 @@ class Place:
     def given(self) -> dict[str, Any]:
         """The settings that the command line really gives."""
         return {name: value for name, value in self.overrides.items() if value is not None}
+
+    @property
+    def names_database(self) -> bool:
+        """Whether somebody says where accounts are."""
+        from sojourn.server.config import read_config_file
+
+        environ = self.environ()
+        in_file = read_config_file(environ.get("SOJOURN_CONFIG", ""))
+        return "SOJOURN_DATABASE" in environ or "database" in in_file
 
     def environ(self) -> dict[str, str]:
         """Give the environment that the configuration is read from."""
@@ -96,8 +107,11 @@ def with_server(
         StoreError: The store cannot be reached.
     """
     if not may_create:
-        path = database_file(place.look()[0])
+        looked = place.look()[0]
+        path = database_file(looked)
         if path is not None and not path.exists():
+            if looked.store != looked.database and not place.names_database:
+                return _with_library(place, act)
             raise ConfigurationError(
                 f"there is no database {path}; name the folder of the server's with --data or "
                 "SOJOURN_DATA, or make one with: sojourn serve"
@@ -107,12 +121,22 @@ def with_server(
     return run_with_server(config, act)
 
 
-def run_with_server(config: ServerConfig, act: Callable[[Server], Awaitable[T]]) -> T:
+def _with_library(place: Place, act: Callable[[Server], Awaitable[T]]) -> T:
+    """Act on the sessions of an application, beside which no server keeps accounts."""
+    config, _ = place.load()
+    with TemporaryDirectory(prefix="sojourn-") as folder:
+        nobody = f"sqlite:///{quote(folder)}/accounts.db"
+        return run_with_server(replace(config, database=nobody), act, moves_trail=False)
+
+
+def run_with_server(
+    config: ServerConfig, act: Callable[[Server], Awaitable[T]], *, moves_trail: bool = True
+) -> T:
     """Open the parts of the server of a configuration, act, and close them."""
     from sojourn.server.app import Server
 
     async def run() -> T:
-        server = Server(config)
+        server = Server(config, moves_trail=moves_trail)
         try:
             await server.open()
             return await act(server)

@@ -49,13 +49,20 @@ def serve(
     On plain http and loopback, which is development, a secret and an administrator's account are
     made and kept in the data folder. Anything else needs SOJOURN_URL and SOJOURN_SECRET.
     """
-    from sojourn.server.serve import find_port, serve as run_server
+    from sojourn.server.serve import counting_together, find_port
 
     asked = place.but(host=host, port=port, url=url, workers=workers, mode=mode)
     config, _ = asked.load()
     free = find_port(config.host, config.port)
     config, weak = asked.but(port=free).load()
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with counting_together(config.workers):
+        _serve(output, place, config, weak)
+
+
+def _serve(output: Output, place: Place, config: ServerConfig, weak: list[str]) -> None:
+    from sojourn.server.serve import serve as run_server
+
     # Whatever is wrong with store or secret shows here, and not in a worker's log.
     account = run_with_server(config, _prepare)
     for warning in [*weak, *_doubts(config)]:
@@ -110,7 +117,10 @@ def _announce(output: Output, config: ServerConfig, account: ReadyAccount | None
         output.say(f"ready account: {account.email}  password: {account.password}")
         output.say(f"               role admin; kept in {account.file}")
     elif account is not None:
-        output.say(f"ready account: {account.email}, as you changed it (see sojourn users list)")
+        output.say(
+            f"ready account: {account.email}; its password is in the folder of the server that made "
+            f"it, or was changed (another one: sojourn users password {account.email} --generate)"
+        )
     output.say("Ctrl-C stops it")
 
 

@@ -41,7 +41,7 @@ async def access_token(core: Core, incoming: Incoming, *, audience: str = "") ->
     audience = audience or core.settings.audience or core.settings.issuer
     if audience not in core.settings.all_audiences:
         raise InvalidInput(
-            f"no access token is issued for audience {audience!r}; add it to audiences"
+            f"no access token is issued for audience {audience!r}; add it to the setting audiences (SOJOURN_AUDIENCES)"
         )
     checked = await check(core, incoming)
     principal = checked.require()

@@ -70,15 +70,19 @@ class Server:
     Args:
         config: What it runs by.
         clock: The wall clock.
+        moves_trail: Whether the trail of sessions in Redis is kept in the database; an application
+            that uses the library alone keeps its own where it is.
     """
 
-    def __init__(self, config: ServerConfig, *, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, config: ServerConfig, *, clock: Clock = system_clock, moves_trail: bool = True
+    ) -> None:
         """Put the parts together; nothing is opened yet."""
         self.config = config
         self.metrics = Metrics()
         store = async_store(config.store, clock=clock)
         self.database = database_of(config.database, beside=store)
-        is_apart = config.database != config.store and hasattr(store, "take_audit")
+        is_apart = moves_trail and config.database != config.store and hasattr(store, "take_audit")
         self.trail = Trail(cast("Outbox", store), self.database) if is_apart else None
         if self.trail is not None:
             store = self.trail.present()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -20,7 +20,7 @@ from sojourn.settings import SETTING_NAMES, Settings, is_loopback
 from sojourn.stores import scheme_of
 
 MAX_WORKERS = 256
-_QUERY_SECRET = re.compile(r"(?i)((?:^|&)(?:password|sslpassword)=)[^&]*")
+_QUERY_SECRET = re.compile(r"(?i)([?&](?:password|sslpassword)=)[^&]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +156,13 @@ def _default_database(store: str, settings: Settings, data: Path) -> str:
 
 def shown_url(url: str) -> str:
     """Give a URL as it may be shown: without the password."""
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
+    scheme, separator, rest = url.partition("://")
+    if scheme == "sqlite":
+        return url
+    # Up to the last "@": a password that should have been written otherwise is one all the same.
+    user, at, place = rest.rpartition("@")
     name, colon, _ = user.partition(":")
-    shown = f"{name}{colon and ':…'}{at}{hosts}"
-    return parts._replace(netloc=shown, query=_QUERY_SECRET.sub(r"\1…", parts.query)).geturl()
+    return f"{scheme}{separator}{name}{colon and ':…'}{at}" + _QUERY_SECRET.sub(r"\1…", place)
 
 
 def _whole_number(name: str, value: Any, low: int, high: int) -> int:

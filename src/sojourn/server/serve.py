@@ -6,7 +6,8 @@ import logging
 import os
 import resource
 import socket
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sojourn.server.config import ServerConfig
 
 GRACE_SECONDS = 10
+_COUNTED_IN = "PROMETHEUS_MULTIPROC_DIR"
 MAX_HEADER_BUFFER_BYTES = 1_280_000
 """More than is accepted, so that a refusal can say so in a problem document."""
 
@@ -93,12 +95,26 @@ def serve(config: ServerConfig) -> None:
         config: What to run by; its port must be free.
     """
     os.environ.update(environment_of(config))
-    with ExitStack() as stack:
-        if config.workers > 1:
-            # Each process counts into files of its own here, and whichever is asked adds them up.
-            folder = stack.enter_context(TemporaryDirectory(prefix="sojourn-metrics-"))
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    with counting_together(config.workers):
         _serve(config)
+
+
+@contextmanager
+def counting_together(workers: int) -> Iterator[None]:
+    """Have several workers count as one: each into files of its own, which whoever is asked adds up.
+
+    To be entered before anything imports the metrics, which look where to count when they are
+    imported; a worker is forked from this process.
+    """
+    if workers == 1 or _COUNTED_IN in os.environ:
+        yield
+        return
+    with TemporaryDirectory(prefix="sojourn-metrics-") as folder:
+        os.environ[_COUNTED_IN] = folder
+        try:
+            yield
+        finally:
+            del os.environ[_COUNTED_IN]
 
 
 def _serve(config: ServerConfig) -> None:

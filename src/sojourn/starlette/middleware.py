@@ -17,6 +17,7 @@ from sojourn.errors import (
     ConfigurationError,
     CrossSite,
     InvalidInput,
+    InvalidToken,
     SojournError,
     Unauthenticated,
     UnsupportedInMode,
@@ -234,3 +235,5 @@ def log_error(request: HTTPConnection, error: SojournError) -> None:
         log.warning("%s: %s", what, error)
     elif isinstance(error, CrossSite):
         log.info("%s: %s", what, error)
+    elif isinstance(error, InvalidToken):
+        log.info("%s: %s (%s)", what, error, error.reason)  # the reason is not for the client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -111,8 +112,10 @@ def scheme_of(url: str) -> str:
     Raises:
         ConfigurationError: None that is known.
     """
+    engine = _NETWORKED.get(url.partition(":")[0])
+    if engine is not None:
+        _refuse_reserved(url)
     parts = urlsplit(url)
-    engine = _NETWORKED.get(parts.scheme)
     if engine is not None and parts.netloc:
         return "redis" if engine is _REDIS else "postgresql"
     if parts.scheme not in {"memory", "sqlite"} or parts.netloc:
@@ -120,6 +123,20 @@ def scheme_of(url: str) -> str:
         what = f"{parts.scheme}:…" if parts.scheme else "a text without a scheme"
         raise ConfigurationError(f"there is no store for {what}; known are: {'; '.join(EXAMPLES)}")
     return parts.scheme
+
+
+def _refuse_reserved(url: str) -> None:
+    """Refuse a password that would be taken for something else, and be named in errors as such."""
+    rest = url.partition("://")[2]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, _, hosts = authority.rpartition("@")
+    if rest.count("@") > authority.count("@") or "@" in user or "[" in user or "]" in user:
+        raise ConfigurationError(
+            "the password in the url has a reserved character; write / as %2F, @ as %40, # as %23, "
+            "? as %3F, [ as %5B and ] as %5D (elsewhere in the url an @ is %40, too)"
+        )
+    if not re.fullmatch(r"[^\[\]]*(\[[0-9A-Fa-f:.]+\][^\[\]]*)*", hosts):
+        raise ConfigurationError("the url has a [ or ] that belongs to no IPv6 address")
 
 
 def sqlite_path(url: str) -> str:
