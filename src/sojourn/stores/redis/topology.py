@@ -209,8 +209,8 @@ def _check(address: Address, facts: Facts, *, has_replicas: bool) -> None:
         )
     if has_replicas and _WRITES_WITH_REPLICAS_ONLY not in facts:
         raise ConfigurationError(
-            f"{where} has replicas and would go on alone when it is cut off from them, knowing of "
-            "no later revocation; set min-replicas-to-write 1 (and min-replicas-max-lag) on it "
+            f"{where} has replicas, or is to have some (?replicas=, Sentinel), and would go on alone "
+            "when it is cut off from them, knowing of no later revocation; set min-replicas-to-write 1 (and min-replicas-max-lag) on it "
             "and on its replicas (where there were replicas and are none any more, restart this "
             "application)"
         )
