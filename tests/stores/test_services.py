@@ -24,6 +24,7 @@ TESTS = Path(services.__file__).parent
 SHORT_SECONDS = 0.2
 _OWNER = """
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
 sys.path.insert(0, sys.argv[1])
 from services_keeper import keeper
 from services_postgres import running_postgres
