@@ -10,7 +10,8 @@ from engine.harness import SECRET, URL, HungFeed, eventually, refusal_of
 
 from sojourn import AsyncSojourn, Incoming, Need, SecurityWarning, Sojourn, StoreError
 from sojourn.engine import core as core_module
-from sojourn.engine.picture import Follower, Picture, Stamp, monotonic_ms
+from sojourn.engine.follower import Follower
+from sojourn.engine.picture import Picture, Stamp, monotonic_ms
 from sojourn.model import Head
 from sojourn.ports import Page
 from sojourn.stores.memory import MemoryStore
@@ -193,7 +194,7 @@ class Failing:
 
 async def test_follower_survives_every_failure(make_memory, monkeypatch, caplog):
     """The follower tries again until it succeeds; a bug is logged, a store that is away once a while."""
-    monkeypatch.setattr("sojourn.engine.picture.RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("sojourn.engine.follower.RETRY_SECONDS", 0.001)
     bench = make_memory("jwt")
     failures = [OSError("no route"), StoreError("down"), StoreError("down"), ValueError("a bug")]
     bench.spy.open_feed = Failing(bench.spy.inner, failures)

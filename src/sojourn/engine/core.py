@@ -16,8 +16,9 @@ from typing import Any, cast
 import msgspec
 
 from sojourn.browser import Browser
+from sojourn.engine.follower import Follower
 from sojourn.engine.keys import Keys
-from sojourn.engine.picture import Bounded, Follower, Picture
+from sojourn.engine.picture import Bounded, Picture
 from sojourn.errors import Expired, InvalidInput
 from sojourn.handles import new_sid, shard_of_sid, shard_of_subject
 from sojourn.messages import Incoming

@@ -1,8 +1,7 @@
-"""This process's picture of what is revoked: the view, near copies, how fresh, and who follows.
+"""This process's picture of what is revoked: the view, near copies, and how fresh.
 
-The follower is one blocking daemon thread per process in both faces (an asyncio task would die with
-its loop). It reads a shard's feed after its cursor and checks that each entry's `previous_tag` is
-the tag before it. Fresh means that the head's id *and* tag equal the cursor's, dated from when the
+`sojourn.engine.follower` reads a shard's feed after its cursor; here it is checked that each entry's
+`previous_tag` is the tag before it. Fresh means that the head's id *and* tag equal the cursor's, dated from when the
 question was sent. Anything else is a gap: the near copies are emptied, a snapshot is taken, known
 revocations are kept, and those that the snapshot lacks are given back to the store.
 
@@ -14,33 +13,25 @@ that one's sending dates the picture.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Generic, TypeVar
 
-from sojourn.errors import StoreError
 from sojourn.handles import shard_of_sid
 from sojourn.model import Entry, Event, Head, Kind, Principal, Session
-from sojourn.ports import Clock, Feed, Page
+from sojourn.ports import Clock, Page
 from sojourn.revocations import Verdict, View
 
 log = logging.getLogger("sojourn.feed")
 
 PAGE_ENTRIES = 1000
-POLL_SECONDS = 0.5
-"""How often the head is read where nothing wakes the follower; well below the 5 s bound."""
-RETRY_SECONDS = 0.2
 PURGE_MARGIN_MS = 300_000
 """What expires within this is not missed after a gap: a clock a little ahead may have purged it.
 Entries are kept eleven minutes longer than what they concern."""
-RESTORED_AT_ONCE = 100
-QUIET_MS = 60_000.0
-"""While the store stays away, that is said once in so long."""
 NEAR_LIFE_MS = 600_000
 """A near copy is read again after this long, so that it never outlives the entry that ended it."""
 
@@ -350,88 +341,6 @@ class Picture:
             position=session.position,
             version=session.version,
         )
-
-
-@dataclass(slots=True)
-class Follower:
-    """The thread that keeps a picture fresh.
-
-    Args:
-        picture: What to keep fresh.
-        shards: How many shards to read.
-        open_feed: Opens the blocking reader, within the thread.
-    """
-
-    picture: Picture
-    shards: int
-    open_feed: Callable[[], Feed]
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _feed: Feed | None = None
-    _thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Start following."""
-        self._thread = threading.Thread(target=self._run, name="sojourn-follower", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop following; returns when the thread is done."""
-        self._stopping.set()
-        feed = self._feed  # the thread may let go of it at any time
-        if feed is not None:
-            feed.close()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
-
-    def _run(self) -> None:
-        quiet_until_ms = 0.0
-        while not self._stopping.is_set():
-            try:
-                self._feed = self.open_feed()
-                while not self._stopping.is_set():
-                    self._read_to_heads(self._feed)
-                    self._give_back(self._feed)
-                    self.picture.forget()
-                    self._feed.wait(POLL_SECONDS)
-            except StoreError as error:
-                if monotonic_ms() >= quiet_until_ms:
-                    quiet_until_ms = monotonic_ms() + QUIET_MS
-                    log.warning("following the revocation feed failed, trying again: %s", error)
-            except Exception:
-                log.exception("following the revocation feed failed, trying again")
-            finally:
-                if self._feed is not None:
-                    self._feed.close()
-                    self._feed = None
-            self._stopping.wait(RETRY_SECONDS)
-
-    def _give_back(self, feed: Feed) -> None:
-        """Restore what the store has lost, a few at a time.
-
-        Other processes do the same at this moment: each begins elsewhere, and leaves out what it
-        reads that another one has restored.
-        """
-        while (lost := self.picture.lost()) and not self._stopping.is_set():
-            for shard, missing in lost.items():
-                log.warning("the store has lost %d revocations; restoring", len(missing.events))
-                count = min(RESTORED_AT_ONCE, len(missing.events))
-                some = Lost(tuple(random.sample(missing.events, count)), missing.above)
-                feed.restore(shard, some.events, above=some.above)
-                self.picture.has_restored(shard, some)
-            self._read_to_heads(feed)
-
-    def _read_to_heads(self, feed: Feed) -> None:
-        behind: Sequence[int] = range(self.shards)
-        while behind and not self._stopping.is_set():
-            starts = {shard: self.picture.cursor(shard) for shard in behind}
-            sent = self.picture.stamp()
-            after = {shard: start.id if start else 0 for shard, start in starts.items()}
-            pages = feed.read(after, limit=PAGE_ENTRIES)
-            behind = [
-                shard
-                for shard, page in pages.items()
-                if not self.picture.take(shard, start=starts[shard], page=page, sent=sent)
-            ]
 
 
 def monotonic_ms() -> float:
