@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/: settings, lives, error codes, the command line.
+"""Writes the generated parts of docs/: settings, errors, events, decisions, the API, the command line.
 
     python tools/references.py            # writes what is stale
     python tools/references.py --check    # fails where something is
@@ -12,7 +12,6 @@ import argparse
 import ast
 import importlib
 import inspect
-import pkgutil
 import re
 import sys
 import types
@@ -21,16 +20,19 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import api_reference
 import click
 
 import sojourn
 from sojourn import settings
 from sojourn.errors import Refused, SojournError
+from sojourn.model import Event, Kind
 from sojourn.modes import DAY, HOUR, MODES
 from sojourn.server import config
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+SRC = ROOT / "src" / "sojourn"
 PREFIX = "SOJOURN_"
 HELP_COLUMNS = 100
 MINUTE = 60
@@ -88,6 +90,11 @@ def arguments_of(documented: Any) -> dict[str, str]:
 def first_line(documented: Any) -> str:
     """Give a docstring's summary."""
     return plain((inspect.getdoc(documented) or "").partition("\n\n")[0])
+
+
+def sources() -> list[Path]:
+    """Give the files of the package, but for what tests use."""
+    return [path for path in sorted(SRC.rglob("*.py")) if "testing" not in path.parts]
 
 
 # --- settings -------------------------------------------------------------------------------------
@@ -226,16 +233,17 @@ def preset_lives() -> str:
 # --- errors ---------------------------------------------------------------------------------------
 
 
-def import_everything() -> None:
-    """Import every module, so that every error class is known."""
-    for module in pkgutil.walk_packages(sojourn.__path__, "sojourn."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+def import_errors() -> None:
+    """Import every module that defines an error with a code; some others need a framework set up."""
+    for path in sources():
+        if re.search(r'^    code = "', path.read_text(encoding="utf-8"), re.MULTILINE):
+            name = ".".join(path.relative_to(SRC.parent).with_suffix("").parts)
+            importlib.import_module(name.removesuffix(".__init__"))
 
 
 def error_classes() -> list[type[SojournError]]:
     """Give every class with a code of its own, in the order in which they are defined."""
-    import_everything()
+    import_errors()
 
     def below(kind: type[SojournError]) -> Iterator[type[SojournError]]:
         for derived in kind.__subclasses__():
@@ -264,6 +272,88 @@ def errors_of(is_wanted: Callable[[type[SojournError]], bool]) -> str:
 
 def _is_of_server(kind: type[SojournError]) -> bool:
     return kind.__module__.startswith(("sojourn.server", "sojourn.cli", "sojourn.passwords"))
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+_WRITERS = {"audit", "_note", "AuditRecord"}
+"""What makes a line of the audit trail, or passes one on; the action is a text among its arguments."""
+
+
+def calls() -> Iterator[tuple[Path, str, ast.Call]]:
+    """Go over all calls in the sources: where, the name that is called, and the call."""
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                yield path, getattr(node.func, "attr", getattr(node.func, "id", "")), node
+
+
+def texts_of(node: ast.expr) -> set[str]:
+    """Give every text an expression may be: of a conditional one, both."""
+    if isinstance(node, ast.IfExp):
+        return texts_of(node.body) | texts_of(node.orelse)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return {node.value}
+    return set()
+
+
+def audit_actions() -> dict[str, set[str]]:
+    """Find every action that the sources write, and the files that do."""
+    found: dict[str, set[str]] = {}
+    for path, name, call in calls():
+        if name in _WRITERS:
+            named = [keyword.value for keyword in call.keywords if keyword.arg == "action"]
+            for action in set().union(*map(texts_of, [*call.args, *named])):
+                found.setdefault(action, set()).add(path.relative_to(SRC).as_posix())
+    return found
+
+
+def stream_events() -> dict[str, set[str]]:
+    """Find every event that the server sends on the stream of revocations."""
+    found: dict[str, set[str]] = {}
+    for path, name, call in calls():
+        if name == "event" and path.is_relative_to(SRC / "server"):
+            for text in set().union(*map(texts_of, call.args[:1])):
+                found.setdefault(text, set()).add(path.relative_to(SRC).as_posix())
+    return found
+
+
+def where(found: dict[str, set[str]], title: str) -> str:
+    """Write a table of events and where they come from."""
+    rows = [
+        (f"`{name}`", ", ".join(f"`src/sojourn/{file}`" for file in sorted(files)))
+        for name, files in sorted(found.items())
+    ]
+    return table((title, "Written in"), rows)
+
+
+def feed_kinds() -> str:
+    """Every kind of entry of the feed, with the words below it in its source."""
+    (kinds,) = ast.parse(inspect.getsource(Kind)).body
+    assert isinstance(kinds, ast.ClassDef)
+    meanings: dict[str, str] = {}
+    for node, after in zip(kinds.body, kinds.body[1:], strict=False):
+        if isinstance(node, ast.Assign) and isinstance(after, ast.Expr):
+            meanings |= dict.fromkeys(texts_of(node.value), *texts_of(after.value))
+    return table(("Kind", "Meaning"), [(f"`{k}`", plain(meanings[k])) for k in Kind])
+
+
+def feed_fields() -> str:
+    """The fields of an event, which an entry leaves out where they are not set."""
+    return ", ".join(f"`{name}`" for name in Event.__struct_fields__) + ".\n"
+
+
+# --- decisions ------------------------------------------------------------------------------------
+
+
+def decisions() -> str:
+    """Every decision record, by its number and title."""
+    rows = []
+    for path in sorted((DOCS / "adr").glob("*.md")):
+        title = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        number, _, words = title.partition(" ")
+        rows.append((number.rstrip(".:"), f"[{words}](adr/{path.name})"))
+    return table(("", "Decision"), rows)
 
 
 # --- the command line -----------------------------------------------------------------------------
@@ -311,6 +401,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
         lambda k: not issubclass(k, Refused) and not _is_of_server(k)
     ),
     "errors-server": lambda: errors_of(_is_of_server),
+    "audit-actions": lambda: where(audit_actions(), "Action"),
+    "feed-kinds": feed_kinds,
+    "feed-fields": feed_fields,
+    "stream-events": lambda: where(stream_events(), "Event"),
+    "decisions": decisions,
+    "api": api_reference.reference,
     "cli": command_line,
 }
 

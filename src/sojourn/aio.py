@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, Unpack
 
@@ -11,6 +12,7 @@ from sojourn.engine.answers import Attempt, Checked, SessionInfo, SignedIn
 from sojourn.engine.core import Core
 from sojourn.engine.data import SessionData
 from sojourn.engine.picture import monotonic_ms as system_monotonic_ms
+from sojourn.engine.watch import WatchedCore
 from sojourn.environment import secrets_from, settings_from
 from sojourn.messages import Incoming, Outgoing
 from sojourn.model import Any_, ClaimsT, Mode, Principal, Subject, Transport
@@ -20,6 +22,7 @@ from sojourn.server_secret import ServerSecrets
 from sojourn.settings import Options, Settings
 from sojourn.stores import async_store
 from sojourn.stores.memory import system_clock
+from sojourn.watching import Watching, Watchings
 
 if TYPE_CHECKING:
     import msgspec
@@ -68,6 +71,7 @@ class AsyncSojourn(Generic[ClaimsT]):
             monotonic_ms=monotonic_ms,
             claims_type=claims or dict,
         )
+        self._watchings = Watchings(WatchedCore(self._core), clock)
 
     @classmethod
     def of(
@@ -88,6 +92,7 @@ class AsyncSojourn(Generic[ClaimsT]):
             monotonic_ms=system_monotonic_ms,
             claims_type=dict,
         )
+        sojourn._watchings = Watchings(WatchedCore(sojourn._core), clock)
         return sojourn
 
     @property
@@ -413,6 +418,35 @@ class AsyncSojourn(Generic[ClaimsT]):
         return await revoke.revoke_all(
             self._core, subject, keep=keep, by=by, reason=reason, incoming=incoming
         )
+
+    def watch(self, principal: Principal[Any]) -> AbstractAsyncContextManager[None]:
+        """End what happens within the block when the session of a principal ends.
+
+        For long connections: a check looks once, a WebSocket or an event stream may live for hours.
+        It ends within milliseconds of a revocation, at the session's own end (an access token's
+        does not matter while its session goes on), when roles or claims change, and where nothing
+        may be believed any more (`when_stale`). An open connection is not use: idle time goes on.
+
+            async with auth.watch(principal):
+                async for message in messages():
+                    await websocket.send_text(message)
+
+        Args:
+            principal: Who was checked when the connection was opened.
+
+        Raises:
+            Revoked: The session was ended.
+            Expired: It reached the end of its life.
+            RefreshRequired: Roles or claims have changed; the client is to connect again.
+            Stale: The picture is too old, and the policy does not let it go on.
+            StoreError: The same, and the store cannot be asked.
+        """
+        return self._watchings.here.watch(principal)
+
+    @property
+    def watching(self) -> Watching:
+        """All that is watched in the running event loop; for adapters."""
+        return self._watchings.here
 
     async def data(
         self, incoming: Incoming, principal: Principal[Any] | None = None

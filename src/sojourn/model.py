@@ -172,6 +172,8 @@ class Principal(msgspec.Struct, Generic[ClaimsT], frozen=True, kw_only=True):
     amr: tuple[str, ...]
     claims: ClaimsT
     position: int
+    version: int | None = None
+    """Of the stored session it was made from; None where nothing is stored."""
     client_id: str = ""
 
 

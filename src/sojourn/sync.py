@@ -92,7 +92,8 @@ class Sojourn(Generic[ClaimsT]):
             claims_type=claims or dict,
         )
 
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of the engine to its end, the store being opened first; for adapters."""
         if not self._core.is_open:
             # Threads of a fresh process would open the store twice; drive() holds them no longer.
             try:
@@ -120,7 +121,7 @@ class Sojourn(Generic[ClaimsT]):
 
     def __enter__(self) -> Self:
         """Open the store and start following the feed."""
-        self._run(self._core.ready())
+        self.run(self._core.ready())
         return self
 
     def __exit__(
@@ -141,7 +142,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.begin`.
         """
-        return self._run(login.begin(self._core, subject))
+        return self.run(login.begin(self._core, subject))
 
     def login(
         self,
@@ -163,7 +164,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.login`.
         """
-        return self._run(
+        return self.run(
             login.login(
                 self._core,
                 incoming,
@@ -186,7 +187,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.login_failed`.
         """
-        self._run(login.failed(self._core, incoming, subject, reason=reason))
+        self.run(login.failed(self._core, incoming, subject, reason=reason))
 
     def check(
         self, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN, renew: bool = True
@@ -195,21 +196,21 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.check`.
         """
-        return self._run(check.check(self._core, incoming, need=need, renew=renew))
+        return self.run(check.check(self._core, incoming, need=need, renew=renew))
 
     def refresh(self, incoming: Incoming, *, refresh_token: str | None = None) -> SignedIn[ClaimsT]:
         """Rotate a refresh handle, from the cookie or as given (mode ``hybrid``).
 
         See `AsyncSojourn.refresh`.
         """
-        return self._run(refresh.refresh(self._core, incoming, refresh_token=refresh_token))
+        return self.run(refresh.refresh(self._core, incoming, refresh_token=refresh_token))
 
     def logout(self, incoming: Incoming) -> Outgoing:
         """End the session a request presents, also with an expired access token.
 
         See `AsyncSojourn.logout`.
         """
-        return self._run(revoke.logout(self._core, incoming))
+        return self.run(revoke.logout(self._core, incoming))
 
     def reauthenticate(
         self,
@@ -222,7 +223,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.reauthenticate`.
         """
-        return self._run(
+        return self.run(
             reauthenticate.reauthenticate(self._core, incoming, amr=amr, attempt=attempt)
         )
 
@@ -231,7 +232,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.access_token`.
         """
-        return self._run(exchange.access_token(self._core, incoming, audience=audience))
+        return self.run(exchange.access_token(self._core, incoming, audience=audience))
 
     def move(
         self, incoming: Incoming, *, mode: Mode, refresh_token: str | None = None
@@ -240,9 +241,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.move`.
         """
-        return self._run(
-            exchange.move(self._core, incoming, mode=mode, refresh_token=refresh_token)
-        )
+        return self.run(exchange.move(self._core, incoming, mode=mode, refresh_token=refresh_token))
 
     def update(
         self,
@@ -257,7 +256,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.update`.
         """
-        return self._run(
+        return self.run(
             revoke.update(self._core, subject, roles=roles, scopes=scopes, claims=claims, by=by)
         )
 
@@ -266,7 +265,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.sessions`.
         """
-        return self._run(revoke.sessions(self._core, subject))
+        return self.run(revoke.sessions(self._core, subject))
 
     def revoke(
         self,
@@ -281,7 +280,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.revoke`.
         """
-        return self._run(
+        return self.run(
             revoke.revoke(self._core, sid, subject=subject, by=by, reason=reason, incoming=incoming)
         )
 
@@ -298,7 +297,7 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.revoke_all`.
         """
-        return self._run(
+        return self.run(
             revoke.revoke_all(
                 self._core, subject, keep=keep, by=by, reason=reason, incoming=incoming
             )
@@ -309,29 +308,29 @@ class Sojourn(Generic[ClaimsT]):
 
         See `AsyncSojourn.data`.
         """
-        return self._run(data.load(self._core, incoming, principal))
+        return self.run(data.load(self._core, incoming, principal))
 
     def save(self, incoming: Incoming, values: SessionData) -> Outgoing:
         """Save what changed in the data; apply the answer's headers (a guest's cookie).
 
         See `AsyncSojourn.save`.
         """
-        return self._run(data.save(self._core, incoming, values))
+        return self.run(data.save(self._core, incoming, values))
 
     def rotate_keys(self, *, by: str = "", is_emergency: bool = False) -> None:
         """Put a new signing key into service; keys also rotate by themselves.
 
         See `AsyncSojourn.rotate_keys`.
         """
-        self._run(upkeep.rotate_keys(self._core, by=by, is_emergency=is_emergency))
+        self.run(upkeep.rotate_keys(self._core, by=by, is_emergency=is_emergency))
 
     def jwks(self) -> dict[str, Any]:
         """Give the public keys for verifiers (RFC 7517)."""
-        return self._run(upkeep.jwks(self._core))
+        return self.run(upkeep.jwks(self._core))
 
     def purge(self) -> int:
         """Remove what is dead from the store; the server does it by itself, each few minutes.
 
         See `AsyncSojourn.purge`.
         """
-        return self._run(upkeep.purge(self._core))
+        return self.run(upkeep.purge(self._core))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 NOT_EXECUTED = "<!-- not executed -->"
 
-_FILE = re.compile(r"<!-- file: ([\w.-]+) -->")
+_FILE = re.compile(r"<!-- file: ([\w./-]+) -->")
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -1,18 +1,19 @@
 """Whatever somebody can set, call or be told is in docs/: what is new fails here until it is."""
 
-import ast
 import re
 import sys
+import tomllib
 from dataclasses import fields
 
 import click
 import pytest
-from docs.pages import DOCS, ROOT
+from docs.pages import DOCS, ROOT, name_of
 
+import sojourn
 from sojourn.cli import ending
 from sojourn.engine.proof import WHY_ENDED
 from sojourn.errors import Refused
-from sojourn.model import AuditRecord
+from sojourn.model import AuditRecord, Kind
 from sojourn.server import app as server_app, config as server_config
 from sojourn.server.accounts import Account
 from sojourn.server.config import load_config
@@ -23,9 +24,8 @@ from sojourn.settings import Settings
 sys.path.insert(0, str(ROOT / "tools"))
 
 import references
+from references import calls, texts_of
 
-SRC = ROOT / "src" / "sojourn"
-SOURCES = [path for path in sorted(SRC.rglob("*.py")) if "testing" not in path.parts]
 METHODS = "GET|POST|PUT|PATCH|DELETE"
 
 
@@ -45,23 +45,6 @@ def first_cells(text):
     return {word for row in rows for word in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
 
 
-def calls():
-    """Go over all calls in the sources: the name that is called, and the call."""
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-                yield name, node
-
-
-def texts_of(node):
-    """Give every text an expression may be: of a conditional one, both."""
-    if isinstance(node, ast.IfExp):
-        return texts_of(node.body) | texts_of(node.orelse)
-    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-    return {node.value} if is_text else set()
-
-
 # --- settings -------------------------------------------------------------------------------------
 
 
@@ -78,7 +61,7 @@ def test_settings_are_documented():
 def test_the_environment_is_documented():
     """Each variable that the sources name is in settings.md."""
     named = set()
-    for path in SOURCES:
+    for path in references.sources():
         text = path.read_text(encoding="utf-8")
         named |= set(re.findall(r"\bSOJOURN_[A-Z_]*[A-Z]\b", text))
         named |= {"SOJOURN_" + name for name in re.findall(r'PREFIX \+ "([A-Z_]+)"', text)}
@@ -120,22 +103,12 @@ def test_clients_are_told_what_to_do():
 # --- the audit trail ------------------------------------------------------------------------------
 
 
-def audit_actions():
-    """Find every action that the sources write: a text given to what makes or writes a line."""
-    writers = {"audit", "_note", "AuditRecord"}
-    found = set()
-    for name, call in calls():
-        if name in writers:
-            actions = [keyword.value for keyword in call.keywords if keyword.arg == "action"]
-            found |= set().union(*map(texts_of, [*call.args, *actions]))
-    return found
-
-
 def test_audit_actions_are_documented():
     """audit.md has each action that is written, and no other."""
     documented = first_cells(section("audit.md", "Actions"))
     assert len(documented) >= 14
-    assert documented == audit_actions()
+    assert documented == set(references.audit_actions())
+    assert documented == first_cells(section("events.md", "Of the audit trail"))
 
 
 def test_audit_fields_are_documented():
@@ -147,7 +120,7 @@ def test_reasons_are_documented():
     """audit.md has each reason that the sources give for an end, and no other."""
     enders = {"delete", "revoke", "revoke_all", "_revoke_all", "delete_subject"}
     given = {*WHY_ENDED, "refresh_late", "refresh_reuse"}
-    for name, call in calls():
+    for _, name, call in calls():
         for keyword in call.keywords if name in enders else ():
             given |= texts_of(keyword.value) if keyword.arg == "reason" else set()
     assert first_cells(section("audit.md", "Reasons of an end")) == given
@@ -156,7 +129,7 @@ def test_reasons_are_documented():
 def test_reasons_of_failed_sign_ins_are_documented():
     """audit.md has each reason that the sources give for a failed sign-in, and no other."""
     given = set()
-    for name, call in calls():
+    for _, name, call in calls():
         for keyword in call.keywords if name in {"failed", "login_failed"} else ():
             given |= texts_of(keyword.value) if keyword.arg == "reason" else set()
     account = Account(
@@ -167,6 +140,41 @@ def test_reasons_of_failed_sign_ins_are_documented():
         _why_failed(one, matches=matches) for one in (account, None) for matches in (True, False)
     }
     assert first_cells(section("audit.md", "Reasons of a failed sign-in")) == given
+
+
+# --- the feed -------------------------------------------------------------------------------------
+
+
+def test_kinds_of_entries_are_documented():
+    """events.md and server.md have each kind of the feed's entries, and no other."""
+    kinds = {str(kind) for kind in Kind}
+    assert first_cells(section("events.md", "Of the feed")) == kinds
+    assert kinds - first_cells(section("server.md", "The feed for other services")) == set()
+
+
+def test_events_of_the_stream_are_documented():
+    """events.md and server.md have each event that the stream of revocations sends."""
+    sent = set(references.stream_events())
+    assert sent == {"open", "entry", "heartbeat", "gap"}
+    assert first_cells(section("events.md", "Of the stream")) == sent
+    assert sent - first_cells(section("server.md", "The feed for other services")) == set()
+
+
+# --- the Python API -------------------------------------------------------------------------------
+
+
+def test_public_names_are_documented():
+    """Each public name is in api.md with words of its own; each exception is in errors.md."""
+    api, errors = page("api.md"), page("errors.md") + page("settings.md")
+    for name in sojourn.__all__:
+        value = getattr(sojourn, name)
+        if isinstance(value, type) and issubclass(value, Exception):
+            assert f"{name}`" in errors, name
+        elif name != "__version__":
+            assert f"\n## `{name}`\n" in api, name
+    for method in ("AsyncSojourn.login", "AsyncVerifier.check", "Need.of", "Issuer.sojourn"):
+        words = api.partition(f"\n### `{method}`\n")[2].partition("\n```\n\n")[2]
+        assert words.partition("\n#")[0].strip(), method
 
 
 # --- the server -----------------------------------------------------------------------------------
@@ -227,13 +235,32 @@ def test_exit_codes_are_documented():
 # --- the pages themselves -------------------------------------------------------------------------
 
 
+def names_of_pages():
+    """Name every page but the single decisions, which decisions.md leads to."""
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    return {name for name in pages if not name.startswith("adr/")}
+
+
 def test_index_names_every_page():
     """index.md leads to each page, and none is named that is not there."""
-    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", page("index.md")))
-    assert linked == {path.name for path in DOCS.glob("*.md")} - {"index.md"}
+    linked = set(re.findall(r"\]\(([\w/-]+\.md)", page("index.md")))
+    assert linked == names_of_pages() - {"index.md"}
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_the_navigation_names_every_page():
+    """The site's navigation leads to each page once, and none is named that is not there."""
+    config = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))
+
+    def below(item):
+        if isinstance(item, str):
+            return [item]
+        parts = item.values() if isinstance(item, dict) else item
+        return [name for part in parts for name in below(part)]
+
+    assert sorted(below(config["project"]["nav"])) == sorted(names_of_pages())
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=name_of)
 def test_pages_say_nothing_of_this_machine(path):
     """No page names a place of the machine it was written on."""
     text = path.read_text(encoding="utf-8")

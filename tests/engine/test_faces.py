@@ -14,6 +14,10 @@ from sojourn.testing.clock import ManualClock
 
 SUBJECTS = ("alice", "bob")
 ASKING = Need(max_lag_seconds=0)
+ASYNCIO_ONLY = {"of", "watch", "watching"}
+"""`of` is for the server, which is asynchronous; connections are watched in an event loop."""
+BLOCKING_ONLY = {"run"}
+"""For adapters; asyncio's await the engine's coroutines themselves."""
 BLOCKING_NAMES = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
 
 
@@ -23,7 +27,7 @@ def public(face):
         name: member
         for name, member in vars(face).items()
         if (not name.startswith("_") or name in {"__init__", *BLOCKING_NAMES})
-        and name != "of"  # makes an engine for the server, which is asynchronous
+        and name not in ASYNCIO_ONLY | BLOCKING_ONLY
     }
 
 

@@ -207,7 +207,7 @@ def test_listeners_are_told_until_they_go():
     """Who asked to be told of a change is, from whichever thread, and not after leaving."""
     engine = Replicated()
     told = []
-    leave = engine.picture.on_change(lambda: told.append(1))
+    leave = engine.picture.on_change(lambda _: told.append(1))
     entry = Entry(6, 8, 7, Event(kind=Kind.RING), 10**12)
     engine.picture.note((entry,))
     engine.picture.note(())

@@ -111,7 +111,7 @@ def test_auth_is_a_guard():
 
 def test_why_a_token_is_not_good_is_in_the_log(service, issuer, caplog):
     """The client is told that it is not valid; who runs the service finds the reason."""
-    caplog.set_level("INFO", "sojourn.starlette")
+    caplog.set_level("INFO", "sojourn.requests")
     headers = {"Authorization": "Bearer a.b.c"}
     assert "malformed" not in service.get("/me", headers=headers).text
     (line,) = (record.getMessage() for record in caplog.records)

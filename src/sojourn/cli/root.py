@@ -21,6 +21,7 @@ COMMANDS = {
     "verifiers": "sojourn.cli.verifiers:verifiers",
     "keys": "sojourn.cli.keys:keys",
     "audit": "sojourn.cli.audit:audit",
+    "export": "sojourn.cli.export:export",
     "jwt": "sojourn.cli.jwt:jwt",
     "completion": "sojourn.cli.completion:completion",
 }

@@ -1,4 +1,4 @@
-"""`sojourn users`: add, list, disable, enable, change roles and passwords, remove."""
+"""`sojourn users`: add, import, list, disable, enable, change roles and passwords, remove."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from sojourn.cli.commands import command, configured
 from sojourn.cli.output import Output, instant
 from sojourn.cli.place import Place, operator, with_server
+from sojourn.cli.users_import import import_users
 
 if TYPE_CHECKING:
     from sojourn.server.accounts import Account
@@ -211,6 +212,6 @@ def _changed(output: Output, account: Account, told: str) -> None:
 
 users = click.Group(
     "users",
-    commands=[add, list_users, disable, enable, roles, reset_password, remove],
-    help="Accounts: add, list, disable, enable, change roles and passwords, remove.",
+    commands=[add, import_users, list_users, disable, enable, roles, reset_password, remove],
+    help="Accounts: add, import, list, disable, enable, change roles and passwords, remove.",
 )

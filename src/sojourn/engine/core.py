@@ -194,6 +194,7 @@ class Core:
             amr=session.amr,
             claims=self.kept_claims(session.claims),
             position=session.position,
+            version=session.version,
             client_id=session.client_id,
         )
 

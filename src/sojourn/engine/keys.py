@@ -272,5 +272,6 @@ class Keys:
             amr=tuple(claims.amr),
             claims=core.kept_claims(claims.claims),
             position=claims.pos,
+            version=claims.ver,
             client_id=claims.client_id,
         )

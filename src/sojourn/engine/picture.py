@@ -36,6 +36,7 @@ NEAR_LIFE_MS = 600_000
 """A near copy is read again after this long, so that it never outlives the entry that ended it."""
 
 V = TypeVar("V")
+OnEntries = Callable[[tuple[Entry, ...]], None]
 
 
 class Bounded(Generic[V]):
@@ -154,7 +155,7 @@ class Picture:
         self._began = self.stamp()
         self._on_keys = on_keys
         self._shard_of = shard_of
-        self._listeners: tuple[Callable[[], None], ...] = ()
+        self._listeners: tuple[OnEntries, ...] = ()
         self._lock = threading.Lock()
 
     def stamp(self) -> Stamp:
@@ -167,10 +168,10 @@ class Picture:
         shards = self._shards if shard is None else self._shards[shard : shard + 1]
         return max(inf if s.fresh_at is None else s.fresh_at.age_ms(now) for s in shards)
 
-    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have a callback called, from any thread, after entries were taken in.
+    def on_change(self, callback: OnEntries) -> Callable[[], None]:
+        """Have a callback called, from any thread, with entries after they were taken in.
 
-        A wake-up, never truth: read what is there.
+        A wake-up, never truth: after a gap entries come once more. Read what is there.
 
         Returns:
             What to call to have it called no more.
@@ -184,9 +185,9 @@ class Picture:
 
         return remove
 
-    def _tell(self) -> None:
+    def _tell(self, entries: tuple[Entry, ...]) -> None:
         for callback in self._listeners:
-            callback()
+            callback(entries)
 
     # --- taking in --------------------------------------------------------------------------------
 
@@ -196,7 +197,7 @@ class Picture:
             for entry in entries:
                 self._apply(entry)
         if entries:
-            self._tell()
+            self._tell(entries)
 
     def cursor(self, shard: int) -> Head | None:
         """Give the place after which to read; None for a snapshot from the beginning."""
@@ -217,7 +218,7 @@ class Picture:
         with self._lock:
             is_whole = self._take(shard, self._shards[shard], start, page, sent)
         if page.entries:
-            self._tell()
+            self._tell(page.entries)
         return is_whole
 
     def _take(self, shard: int, state: _Shard, start: Head | None, page: Page, sent: Stamp) -> bool:

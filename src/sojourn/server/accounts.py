@@ -10,6 +10,8 @@ import msgspec
 from sojourn.errors import InvalidInput, NotFound, SojournError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sojourn.ports import Clock
     from sojourn.server.database import Connection, Database
 
@@ -54,6 +56,10 @@ MIGRATIONS = (
     """,
 )
 _COLUMNS = "subject, email, password_hash, roles, is_disabled, version, created_at_ms"
+_INSERT = (
+    f"INSERT INTO sojourn_accounts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - a constant
+    "ON CONFLICT DO NOTHING"
+)
 
 
 class AccountExists(SojournError):
@@ -77,6 +83,18 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Show who it is; the hash stays out of logs."""
         return f"Account(subject={self.subject!r}, email={self.email!r})"
+
+
+def _row(account: Account) -> tuple[str, str, str, str, int, int, int]:
+    return (
+        account.subject,
+        account.email,
+        account.password_hash,
+        msgspec.json.encode(account.roles).decode(),
+        int(account.is_disabled),
+        account.version,
+        account.created_at_ms,
+    )
 
 
 def _account(row: tuple[str, str, str, str, int, int, int] | None) -> Account | None:
@@ -122,25 +140,21 @@ class Accounts:
             created_at_ms=self._clock(),
         )
 
-        def insert(db: Connection) -> bool:
-            cursor = db.execute(
-                f"INSERT INTO sojourn_accounts ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - a constant
-                "ON CONFLICT (email) DO NOTHING",
-                (
-                    account.subject,
-                    account.email,
-                    account.password_hash,
-                    msgspec.json.encode(account.roles).decode(),
-                    0,
-                    account.version,
-                    account.created_at_ms,
-                ),
-            )
-            return cursor.rowcount == 1
-
-        if not await self._database.write(insert):
+        if await self.take([account]) != [True]:
             raise AccountExists("there is an account with this address already; sign in instead")
         return account
+
+    async def take(self, accounts: Sequence[Account]) -> list[bool]:
+        """Add accounts as they stand, in one step; one whose address or subject is taken is not.
+
+        Returns:
+            For each in its order, whether it was added.
+        """
+
+        def insert(db: Connection) -> list[bool]:
+            return [db.execute(_INSERT, _row(each)).rowcount == 1 for each in accounts]
+
+        return await self._database.write(insert)
 
     async def by_email(self, email: str) -> Account | None:
         """Find an account by its normalised address."""

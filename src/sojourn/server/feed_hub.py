@@ -176,7 +176,7 @@ class Hub:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
 
-        def from_any_thread() -> None:
+        def from_any_thread(_: tuple[Entry, ...]) -> None:
             with suppress(RuntimeError):  # the loop is closing
                 loop.call_soon_threadsafe(self._wake.set)
 

@@ -1,5 +1,7 @@
 """Password hashes: Argon2id, off the event loop, and no more at once than there are cores.
 
+Accounts that were imported are verified by the hash they came with, and get one of ours thereby.
+
 A hash costs tens of milliseconds and 19 MiB; on the loop it would stop every check, and unbounded
 it would let a login storm take all memory. Beyond the queue a login is answered "busy".
 """
@@ -13,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError
 from argon2.low_level import Type
 
+from sojourn.doors.passwords import UNUSABLE, UnknownHash, verify_password
 from sojourn.errors import SojournError
 
 T = TypeVar("T")
@@ -60,7 +63,8 @@ class Hasher:
 
         Args:
             password: As presented, normalised.
-            phc: The account's hash; None where there is no account.
+            phc: The account's hash; None where there is no account. One that was imported may take
+                another time than ours, until its owner has signed in.
 
         Raises:
             Busy: Too many are waiting.
@@ -69,14 +73,20 @@ class Hasher:
         return matches and phc is not None
 
     def needs_rehash(self, phc: str) -> bool:
-        """Tell whether a hash was made with other parameters than today's."""
-        return self._argon.check_needs_rehash(phc)
+        """Tell whether a hash was made elsewhere, or with other parameters than today's."""
+        try:
+            return self._argon.check_needs_rehash(phc)
+        except InvalidHashError:
+            return True
 
     def _verify(self, password: str, phc: str) -> bool:
+        is_usable = not phc.startswith(UNUSABLE)
         try:
-            return self._argon.verify(phc, password)
-        except (VerificationError, InvalidHashError):
+            # What no password fits takes as long as what one may fit.
+            matches = verify_password(password, phc if is_usable else self._of_nobody)
+        except UnknownHash:
             return False
+        return matches and is_usable
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= self._limit:

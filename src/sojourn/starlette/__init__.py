@@ -21,8 +21,9 @@ except ModuleNotFoundError as error:
         "sojourn.starlette needs Starlette; install it with: pip install 'sojourn[starlette]'"
     ) from error
 
-from sojourn.starlette.auth import Auth, LoginOptions
+from sojourn.asgi import LoginOptions, SojournMiddleware, incoming_of
+from sojourn.starlette.auth import Auth
 from sojourn.starlette.guard import Guard
-from sojourn.starlette.middleware import SignedInUser, SojournMiddleware, incoming_of
+from sojourn.starlette.shown import SignedInUser
 
 __all__ = ["Auth", "Guard", "LoginOptions", "SignedInUser", "SojournMiddleware", "incoming_of"]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Unpack, overload
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from sojourn.aio import AsyncSojourn
+from sojourn import asgi
+from sojourn.asgi.guard import NeedOptions
 from sojourn.errors import ConfigurationError, SojournError
-from sojourn.model import ClaimsT, Principal, Transport
-from sojourn.need import ANYONE_SIGNED_IN, Need
-from sojourn.starlette.middleware import SojournMiddleware, problem_response, state_of
-from sojourn.verifier import AsyncVerifier
+from sojourn.model import ClaimsT
+from sojourn.starlette.shown import problem_response, show
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -26,24 +24,16 @@ P = ParamSpec("P")
 Endpoint = Callable[P, Any]
 
 
-class Guard(Generic[ClaimsT]):
+class Guard(asgi.Guard[ClaimsT]):
     """A verifier in a Starlette application: a service that checks what another one issues.
 
     Args:
         checker: The verifier.
     """
 
-    def __init__(self, checker: AsyncVerifier | AsyncSojourn[ClaimsT]) -> None:
-        """Take the verifier."""
-        if not inspect.iscoroutinefunction(checker.check):
-            raise ConfigurationError(
-                "a blocking Verifier was given and would stop the event loop; give AsyncVerifier"
-            )
-        self.checker = checker
-
     def install(self, app: Starlette) -> None:
         """Add the middleware, the problem documents, and opening and closing with the application."""
-        app.add_middleware(SojournMiddleware, checker=self.checker)
+        app.add_middleware(asgi.SojournMiddleware, checker=self.checker, show=show)
         app.add_exception_handler(SojournError, problem_response)
         inner = app.router.lifespan_context
 
@@ -54,51 +44,12 @@ class Guard(Generic[ClaimsT]):
 
         app.router.lifespan_context = lifespan
 
-    # --- who is it --------------------------------------------------------------------------------
-
-    async def current(self, request: HTTPConnection) -> Principal[ClaimsT]:
-        """Give the principal of a request.
-
-        Raises:
-            Refused: Why there is none.
-            StoreError: The store had to be asked and cannot be reached.
-        """
-        return await self._required(request, ANYONE_SIGNED_IN)
-
-    async def optional(self, request: HTTPConnection) -> Principal[ClaimsT] | None:
-        """Give the principal of a request, or None."""
-        return cast("Principal[ClaimsT] | None", state_of(request).checked.principal)
-
-    def require(
-        self,
-        *,
-        roles: Iterable[str] = (),
-        scopes: Iterable[str] = (),
-        max_age: timedelta | None = None,
-        max_lag: timedelta | None = None,
-        accept: Iterable[Transport] = ("cookie", "bearer"),
-    ) -> Callable[[HTTPConnection], Awaitable[Principal[ClaimsT]]]:
-        """Make a function of the request that gives the principal where it meets a `Need`."""
-        need = Need.of(roles=roles, scopes=scopes, max_age=max_age, max_lag=max_lag, accept=accept)
-
-        async def required(request: HTTPConnection) -> Principal[ClaimsT]:
-            return await self._required(request, need)
-
-        return required
-
     @overload
     def requires(self, endpoint: Endpoint[P], /) -> Callable[P, Awaitable[Any]]: ...
 
     @overload
     def requires(
-        self,
-        /,
-        *,
-        roles: Iterable[str] = (),
-        scopes: Iterable[str] = (),
-        max_age: timedelta | None = None,
-        max_lag: timedelta | None = None,
-        accept: Iterable[Transport] = ("cookie", "bearer"),
+        self, /, **need: Unpack[NeedOptions]
     ) -> Callable[[Endpoint[P]], Callable[P, Awaitable[Any]]]: ...
 
     def requires(self, endpoint: Endpoint[P] | None = None, /, **need: Any) -> Any:
@@ -113,14 +64,6 @@ class Guard(Generic[ClaimsT]):
             return before(guarded, required)
 
         return decorate if endpoint is None else decorate(endpoint)
-
-    async def _required(self, request: HTTPConnection, need: Need) -> Principal[ClaimsT]:
-        state = state_of(request)
-        if need.max_lag_seconds is not None:
-            state.checked = await self.checker.check(state.incoming, need=need, renew=False)
-        elif state.error is not None:
-            raise state.error
-        return cast("Principal[ClaimsT]", state.checked.require(need))
 
 
 def before(

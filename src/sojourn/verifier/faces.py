@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from math import inf
 from types import TracebackType
@@ -22,7 +23,9 @@ from sojourn.verifier.core import Rules, VerifierCore, system_clock
 from sojourn.verifier.fetching import Fetcher
 from sojourn.verifier.introspection import Introspector
 from sojourn.verifier.issuer import Issuer
+from sojourn.verifier.watch import WatchedVerifier
 from sojourn.verifier.web import Web
+from sojourn.watching import Watching, Watchings
 
 log = logging.getLogger("sojourn.verifier")
 
@@ -95,6 +98,7 @@ class _Face:
             clock=clock,
             monotonic_ms=monotonic_ms,
         )
+        self._watchings = Watchings(WatchedVerifier(self._core), clock)
 
     def __repr__(self) -> str:
         """Show whose tokens are accepted."""
@@ -168,8 +172,11 @@ class Verifier(_Face):
         """See `AsyncVerifier.warm`."""
         driving.run(checking.warm(self._core))
 
-    def check(self, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN) -> Checked[Any]:
+    def check(
+        self, incoming: Incoming, *, need: Need = ANYONE_SIGNED_IN, renew: bool = False
+    ) -> Checked[Any]:
         """See `AsyncVerifier.check`."""
+        del renew
         return driving.run(checking.check(self._core, incoming, need))
 
     def verify(self, token_text: str, *, need: Need = ANYONE_SIGNED_IN) -> Principal[Any]:
@@ -179,6 +186,25 @@ class Verifier(_Face):
 
 class AsyncVerifier(_Face):
     """Verifies tokens in a service without the store, for asyncio; `Verifier` is the same, blocking."""
+
+    @property
+    def watching(self) -> Watching:
+        """All that is watched in the running event loop; for adapters."""
+        return self._watchings.here
+
+    def watch(self, principal: Principal[Any]) -> AbstractAsyncContextManager[None]:
+        """End what happens within the block when what a principal was recognised by ends.
+
+        See `AsyncSojourn.watch`. A verifier sees no sessions, so the block ends with the access
+        token it was opened by, at the latest.
+
+        Raises:
+            Revoked: The session was ended.
+            RefreshRequired: The token is over, or roles have changed; refresh and connect again.
+            Expired: The token is over, and is not refreshed.
+            Stale: What is known of revocations is too old.
+        """
+        return self._watchings.here.watch(principal)
 
     async def __aenter__(self) -> Self:
         """Start following, and fetch what checks will need; an issuer that is away is logged."""

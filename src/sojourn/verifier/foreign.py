@@ -35,6 +35,7 @@ def own_principal(claims: AccessClaims) -> Principal[Any]:
         amr=tuple(claims.amr),
         claims=claims.claims,
         position=claims.pos,
+        version=claims.ver,
         client_id=claims.client_id,
     )
 

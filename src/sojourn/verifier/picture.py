@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from sojourn.engine.picture import Stamp
+from sojourn.engine.picture import OnEntries, Stamp
 from sojourn.model import Entry, Event, Kind
 from sojourn.revocations import View
 from sojourn.verifier.events import StreamEvent
@@ -120,12 +120,32 @@ class Picture:
         self._on_ring = on_ring
         self._fresh_at: Stamp | None = None
         self._began = stamp()
+        self._listeners: tuple[OnEntries, ...] = ()
         self._lock = threading.Lock()
 
     def lag_ms(self) -> float:
         """Tell how old the picture is."""
         fresh_at = self._fresh_at
         return inf if fresh_at is None else fresh_at.age_ms(self.stamp())
+
+    def on_change(self, callback: OnEntries) -> Callable[[], None]:
+        """Have a callback called, from any thread, with entries after they were taken in.
+
+        Returns:
+            What to call to have it called no more.
+        """
+        with self._lock:
+            self._listeners = (*self._listeners, callback)
+
+        def remove() -> None:
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not callback)
+
+        return remove
+
+    def _tell(self, *entries: Entry) -> None:
+        for callback in self._listeners:
+            callback(entries)
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -182,12 +202,14 @@ class Picture:
     # --- taking in --------------------------------------------------------------------------------
 
     def _take_page(self, page: _Page, sent: Stamp) -> None:
+        entries = [told.entry() for told in page.entries]
         with self._lock:
-            for told in page.entries:
-                self._apply(told.entry())
+            for entry in entries:
+                self._apply(entry)
             self.cursor = page.cursor
             self._date(sent, lag_ms=page.lag_ms)
             self.view.forget(now_ms=self._began.at_least_ms(self.stamp()))
+        self._tell(*entries)
 
     def take_event(self, event: StreamEvent, *, opened: Stamp) -> None:
         """Take in an event of a stream.
@@ -204,10 +226,11 @@ class Picture:
         what = f"the stream of {self._issuer.url}"
         match event.name:
             case "entry":
-                told = _decoded(_decode_entry, event.data, what=what)
+                entry = _decoded(_decode_entry, event.data, what=what).entry()
                 with self._lock:
-                    self._apply(told.entry())
+                    self._apply(entry)
                     self.cursor = event.cursor or self.cursor
+                self._tell(entry)
             case "heartbeat":
                 beat = _decoded(_decode_heartbeat, event.data, what=what)
                 said = Stamp(opened.wall_ms + beat.open_ms, opened.monotonic_ms + beat.open_ms)

@@ -1,0 +1,148 @@
+"""Closing a long connection when the session of whoever opened it ends.
+
+To the application it is as if the client had left: a receive gives a disconnect, a send fails with
+an `OSError` (ASGI specification 2.4). The client is told at once, whatever the application waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from sojourn.asgi.scope import Message, Receive, Scope, Send
+from sojourn.errors import Refused, SojournError
+
+if TYPE_CHECKING:
+    from sojourn.model import Principal
+    from sojourn.watching import Watching
+
+log = logging.getLogger("sojourn.watch")
+
+CLOSE_SIGNED_OUT = 4401
+"""The close code of a WebSocket whose session ended (401 in the range for applications,
+RFC 6455 section 7.4.2); its reason is the stable code of the error."""
+CLOSE_TRY_AGAIN = 1013
+"""Whether the session goes on cannot be known at this moment (IANA registry, "Try Again Later")."""
+_EVENT_STREAM = b"text/event-stream"
+
+
+class SessionEndedError(OSError):
+    """The connection was closed because its session ended; to an application, the client left."""
+
+
+class Closing:
+    """The two ends of one connection.
+
+    Args:
+        scope: The connection's.
+        receive: The server's.
+        send: The server's.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, until `watch` is entered and the session ends."""
+        self._is_websocket = scope["type"] == "websocket"
+        self._receive = receive
+        self._send = send
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._receiving: asyncio.Task[Message] | None = None
+        self._may_wait = self._is_websocket
+        self._is_done = False
+        self._code = ""
+        self._telling: asyncio.Task[None] | None = None
+        self._watches = AsyncExitStack()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Hold what is watched for as long as the application runs."""
+        try:
+            async with self._watches:
+                yield
+        finally:
+            for task in (self._receiving, self._telling):
+                if task is not None and not task.done():
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, OSError):
+                        await task
+
+    async def watch(self, watching: Watching, principal: Principal[Any]) -> None:
+        """Close the connection when this principal's session ends."""
+        ended = await self._watches.enter_async_context(watching.ended(principal))
+        if ended.done():
+            self._end(ended.result())
+        else:
+            ended.add_done_callback(self._on_ended)
+
+    def _on_ended(self, ended: asyncio.Future[SojournError]) -> None:
+        if not ended.cancelled():
+            self._end(ended.result())
+
+    def _end(self, error: SojournError) -> None:
+        if not self._is_done and not self._over.done():
+            log.info("closing a connection: %s", error)
+            self._code = error.code
+            self._over.set_result(None)
+            self._telling = asyncio.create_task(self._tell(error))
+
+    async def _tell(self, error: SojournError) -> None:
+        code = CLOSE_SIGNED_OUT if isinstance(error, Refused) else CLOSE_TRY_AGAIN
+        message: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+        if self._is_websocket:
+            message = {"type": "websocket.close", "code": code, "reason": error.code}
+        try:
+            await self._send(message)
+        except Exception as failure:  # noqa: BLE001 - the client may have left by itself meanwhile
+            log.debug("telling a client that its session ended failed: %r", failure)
+
+    async def receive(self) -> Message:
+        """Receive for the application."""
+        if self._over.done():
+            return self._disconnect()
+        if not self._may_wait:  # the body of a request, which is there or on its way
+            message = await self._receive()
+            self._may_wait = not message.get("more_body", False)
+            return message
+        task = self._receiving or asyncio.ensure_future(self._receive())
+        self._receiving = task
+        either: list[asyncio.Future[Any]] = [task, self._over]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            return self._disconnect()
+        self._receiving = None
+        return task.result()
+
+    def _disconnect(self) -> Message:
+        if self._is_websocket:
+            return {"type": "websocket.disconnect", "code": CLOSE_SIGNED_OUT, "reason": self._code}
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Send for the application."""
+        if self._over.done():
+            raise SessionEndedError("the session ended, and the connection was closed")
+        kind = message["type"]
+        if kind == "websocket.close" or (
+            kind == "http.response.body" and not message.get("more_body", False)
+        ):
+            self._is_done = True
+        await self._send(message)
+
+    def explains(self, error: BaseException) -> bool:
+        """Tell whether an application failed because its connection was closed."""
+        seen: BaseException | None = error
+        while seen is not None:
+            if isinstance(seen, SessionEndedError):
+                return True
+            seen = seen.__cause__ or seen.__context__
+        return False
+
+
+def is_event_stream(message: Message) -> bool:
+    """Tell whether a response that begins is a stream of server-sent events."""
+    return any(
+        name.lower() == b"content-type" and value.lower().startswith(_EVENT_STREAM)
+        for name, value in message.get("headers", ())
+    )

@@ -1,0 +1,44 @@
+"""Telling a person how far a long command has come; nobody else is told."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+import click
+
+from sojourn.cli.output import Output
+
+STEP = 500
+
+
+class Progress:
+    """A count on a terminal's stderr, as long as the block runs.
+
+    Args:
+        output: Says whether a person wants to be told.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._is_shown = not (output.is_json or output.is_quiet) and sys.stderr.isatty()
+        self._count = 0
+
+    def step(self) -> None:
+        """Count one more."""
+        self._count += 1
+        if self._is_shown and self._count % STEP == 0:
+            click.echo(f"\r{self._count:,} lines", err=True, nl=False)
+
+    def __enter__(self) -> Progress:
+        """Start counting."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the line of the count."""
+        if self._is_shown and self._count >= STEP:
+            click.echo(f"\r{self._count:,} lines", err=True)

@@ -1,0 +1,109 @@
+"""The sessions of Django 5.2, whichever engine keeps them.
+
+Django itself reads them and judges whose they are, the session hash included, so that a session
+from before a change of password is not carried over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import django.db
+from django.conf import settings
+from django.contrib.auth import get_user
+
+from sojourn.arrivals import Arrival
+from sojourn.doors.old_session import carried, cookie_value, removal, usable_subject
+from sojourn.errors import StoreError
+from sojourn.messages import Incoming
+
+
+class DjangoSessions:
+    """Carries sessions of `django.contrib.sessions` and `django.contrib.auth` over.
+
+    Args:
+        engine: The SESSION_ENGINE that keeps the old sessions.
+        cookie_name: The old SESSION_COOKIE_NAME; None for the one of the settings.
+        roles: Gives the roles of a user.
+        carry: Names of session values that go on in the session's data.
+    """
+
+    name = "django"
+
+    def __init__(
+        self,
+        *,
+        engine: str = "django.contrib.sessions.backends.db",
+        cookie_name: str | None = None,
+        roles: Callable[[Any], Iterable[str]] | None = None,
+        carry: Iterable[str] = (),
+    ) -> None:
+        """Keep what to look for; nothing of Django's settings is read yet."""
+        self._engine = engine
+        self._cookie_name = cookie_name
+        self._roles = roles
+        self._carry = tuple(carry)
+
+    def knock(self, incoming: Incoming, *, now_ms: int) -> Arrival | None:
+        """See `CookieDoor.knock`."""
+        name = self._cookie_name or settings.SESSION_COOKIE_NAME
+        key = cookie_value(incoming, name)
+        if not key:
+            return None
+        try:
+            django.db.close_old_connections()
+            return self._arrival(name, key, now_ms)
+        except (django.db.Error, OSError) as error:
+            raise StoreError("the old sessions of Django cannot be read; try again") from error
+        finally:
+            django.db.close_old_connections()
+
+    def close_behind(self, arrival: Arrival) -> None:
+        """See `CookieDoor.close_behind`."""
+        try:
+            self._store(arrival.proof).delete()
+        except (django.db.Error, OSError) as error:
+            raise StoreError("the old session of Django cannot be ended; try again") from error
+        finally:
+            django.db.close_old_connections()
+
+    def _arrival(self, name: str, key: str, now_ms: int) -> Arrival | None:
+        store = self._store(key)
+        session = store.load()
+        user: Any = get_user(SimpleNamespace(session=_Untouched(session)))  # type: ignore[arg-type]
+        subject = usable_subject(user.pk)
+        if not user.is_authenticated or subject is None:
+            return None
+        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        return Arrival(
+            subject=subject,
+            proof=key,
+            expires_at=int(store.get_expiry_date(modification=now).timestamp()),
+            roles=frozenset(self._roles(user) if self._roles else ()),
+            data=carried(session, self._carry),
+            remove_cookies=(
+                removal(
+                    name,
+                    path=settings.SESSION_COOKIE_PATH,
+                    domain=settings.SESSION_COOKIE_DOMAIN,
+                    is_secure=settings.SESSION_COOKIE_SECURE,
+                ),
+            ),
+        )
+
+    def _store(self, key: str) -> Any:
+        return import_module(self._engine).SessionStore(key)
+
+
+class _Untouched(dict[str, Any]):
+    """A session's content for `get_user`, which would renew or empty the session it judges."""
+
+    def cycle_key(self) -> None:
+        """Leave the session under its key, where a fallback secret verified it."""
+
+    def flush(self) -> None:
+        """Leave the session as it is, where its hash is another."""
