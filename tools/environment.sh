@@ -18,10 +18,11 @@ find_python() {
 prepare_environment() {
   local extras=$1 base stamp
   python="$PWD/.venv/bin/python"
-  stamp="$PWD/.venv/.sojourn-$extras"
-  if [ -x "$python" ] && [ -f "$stamp" ] && [ "$stamp" -nt constraints.txt ] && [ "$stamp" -nt pyproject.toml ]; then
-    return 0
-  fi
+  for stamp in "$PWD/.venv/.sojourn-dev" "$PWD/.venv/.sojourn-$extras"; do  # dev has them all
+    if [ -x "$python" ] && [ -f "$stamp" ] && [ "$stamp" -nt constraints.txt ] && [ "$stamp" -nt pyproject.toml ]; then
+      return 0
+    fi
+  done
   base=$(find_python) || return 3
   if [ ! -x "$python" ]; then
     if command -v uv >/dev/null 2>&1; then

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Iterable
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from notes.bare import Answer
 from notes.bodies import BadInput
 from notes.pages import HEADERS, page, wants_page
 from sojourn import (
@@ -25,8 +26,18 @@ FORMS = {"/login": "login", "/confirm": "confirm", "/password": "password"}
 
 def device_list(sessions: Iterable[SessionInfo], who: Principal[Any]) -> list[dict[str, Any]]:
     """Describe sessions, the newest first."""
-    devices = [asdict(session) | {"current": session.sid == who.sid} for session in sessions]
+    devices = [
+        asdict(session) | {"name": _named(session.user_agent), "current": session.sid == who.sid}
+        for session in sessions
+    ]
     return sorted(devices, key=lambda device: -device["seen_at"])
+
+
+def _named(user_agent: str) -> str:
+    """Name a browser and its system; each claims to be the ones before it, so the order counts."""
+    names = ("Edg", "Firefox", "Chrome", "Safari"), ("iPhone", "Android", "Windows", "Mac", "Linux")
+    known = [next((name for name in each if name in user_agent), "") for each in names]
+    return " on ".join(filter(None, known)) or user_agent[:60] or "unknown"
 
 
 def about(who: Principal[Any]) -> dict[str, Any]:
@@ -40,18 +51,12 @@ def about(who: Principal[Any]) -> dict[str, Any]:
     }
 
 
-class Answer(NamedTuple):
-    body: bytes
-    status: int
-    headers: dict[str, str]
-
-
 def answer_to(
-    error: SojournError | BadInput, *, method: str, target: str, accept: str | None
+    error: SojournError | BadInput, *, method: str, target: str, accept: str | None, who: Any
 ) -> Answer:
     """Say no: whoever has to sign in is led there and back; a wrong password is told in its form.
 
-    `target` is the path with the query.
+    `target` is the path with the query, `who` whoever is signed in, or None.
     """
     path, _, query = target.partition("?")
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -67,7 +72,7 @@ def answer_to(
         return Answer(b"", HTTPStatus.SEE_OTHER, to | HEADERS)
     is_mendable = error.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}
     template = FORMS.get(path, "refused") if is_mendable else "refused"
-    html = page(template, query=dict(parse_qsl(query)), error=error, detail=_detail(error))
+    html = page(template, who=who, query=dict(parse_qsl(query)), error=error, detail=_detail(error))
     return Answer(html.encode(), error.status, _typed("text/html; charset=utf-8"))
 
 

@@ -41,7 +41,7 @@ def wants_page(accept: str | None) -> bool:
 def _when(seconds: int) -> Markup:
     at = datetime.fromtimestamp(seconds, UTC)
     return Markup('<time datetime="{}">{}</time>').format(
-        at.isoformat(), f"{at.day} {at:%B %Y, %H:%M} UTC"
+        at.isoformat(), f"{at.day} {at:%b %Y, %H:%M}"
     )
 
 

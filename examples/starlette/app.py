@@ -195,7 +195,9 @@ async def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, SojournError | notes.BadInput)
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     accept = request.headers.get("accept")
-    return Response(*answer_to(error, method=request.method, target=target, accept=accept))
+    method = request.scope.get("method", "WEBSOCKET")
+    who = getattr(request.user, "principal", None)
+    return Response(*answer_to(error, method=method, target=target, accept=accept, who=who))
 
 
 SIGNING_IN = [

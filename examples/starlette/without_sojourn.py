@@ -1,5 +1,7 @@
 """The notes application in Starlette before anybody signs in: one list of notes for everybody."""
 
+# ruff: noqa: ARG001 - requests are not told apart here
+
 from typing import Any
 
 import notes
@@ -15,7 +17,7 @@ NOTES = notes.Notes(notes.DATABASE)
 LIVE = notes.Live()
 
 
-def owner_of(_: HTTPConnection) -> str:
+def owner_of(request: HTTPConnection) -> str:
     return "everybody"
 
 
@@ -66,7 +68,7 @@ async def live(websocket: WebSocket) -> None:
     await LIVE.tell(owner_of(websocket), websocket.send_json, until=websocket.receive())
 
 
-async def refused(_: Request, error: Exception) -> Response:
+async def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, notes.BadInput)
     return Response(error.document, error.status, media_type="application/problem+json")
 

@@ -11,6 +11,7 @@ from sojourn._version import __version__
 from sojourn.aio import AsyncSojourn
 from sojourn.engine.answers import Attempt, Checked, SessionInfo, SignedIn
 from sojourn.engine.data import SessionData
+from sojourn.engine.facts import Facts
 from sojourn.errors import (
     ConfigurationError,
     Conflict,
@@ -65,6 +66,7 @@ __all__ = [
     "CredentialNotAccepted",
     "CrossSite",
     "Expired",
+    "Facts",
     "Forbidden",
     "FreshLoginRequired",
     "GitHubApp",

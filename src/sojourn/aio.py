@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, Unpack
 
+from sojourn.arrivals import CookieDoor, TokenDoor
 from sojourn.engine import check, data, exchange, login, reauthenticate, refresh, revoke, upkeep
 from sojourn.engine.answers import Attempt, Checked, SessionInfo, SignedIn
-from sojourn.engine.core import Core
+from sojourn.engine.core import Application, Core
 from sojourn.engine.data import SessionData
+from sojourn.engine.facts import FactsLoader
 from sojourn.engine.picture import monotonic_ms as system_monotonic_ms
 from sojourn.engine.watch import WatchedCore
 from sojourn.environment import secrets_from, settings_from
@@ -38,6 +41,10 @@ class AsyncSojourn(Generic[ClaimsT]):
         secret: The server secret, at least 32 random characters; several with the current one
             first. By default ``SOJOURN_SECRET`` or ``SOJOURN_SECRET_FILE``, and in development a
             file that is made by itself.
+        facts: Given a subject, its `Facts` (roles, scopes, claims), or None for one that may not be
+            signed in any more. Asked at each sign-in for what `login` is not told, and at each
+            refresh; a coroutine function, or a blocking one that is called in a thread.
+        doors: Let in who was signed in by what the application used before (`sojourn.doors`).
         clock: Gives milliseconds since the epoch; for tests.
         monotonic_ms: Gives monotonic milliseconds; for tests.
         **options: The settings, as `Settings` describes them; ``SOJOURN_*`` where not given.
@@ -53,6 +60,8 @@ class AsyncSojourn(Generic[ClaimsT]):
         *,
         claims: type[ClaimsT] | None = None,
         secret: str | Sequence[str] | None = None,
+        facts: FactsLoader | None = None,
+        doors: Sequence[CookieDoor | TokenDoor] = (),
         clock: Clock = system_clock,
         monotonic_ms: Callable[[], float] = system_monotonic_ms,
         **options: Unpack[Options],
@@ -70,6 +79,7 @@ class AsyncSojourn(Generic[ClaimsT]):
             clock=clock,
             monotonic_ms=monotonic_ms,
             claims_type=claims or dict,
+            application=Application(facts=facts, doors=doors, call=asyncio.to_thread),
         )
         self._watchings = Watchings(WatchedCore(self._core), clock)
 

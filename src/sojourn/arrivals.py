@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sojourn.messages import Incoming
 from sojourn.model import Subject
@@ -44,11 +44,21 @@ class Arrival:
     remove_cookies: tuple[str, ...] = field(default=(), repr=False)
 
 
+@runtime_checkable
 class CookieDoor(Protocol):
     """Recognises the session cookie of what was used before."""
 
     name: str
     """A stable word for the audit trail, as ``django``; proofs of different doors never collide."""
+
+    @property
+    def longest_seconds(self) -> int:
+        """How long an old sign-in can live.
+
+        For so long the store remembers what was revoked, so that whoever was signed out everywhere
+        does not come in by an old cookie.
+        """
+        ...
 
     def knock(self, incoming: Incoming, *, now_ms: int) -> Arrival | None:
         """Say who an old cookie stands for; changes nothing.
@@ -66,10 +76,20 @@ class CookieDoor(Protocol):
         ...
 
 
+@runtime_checkable
 class TokenDoor(Protocol):
     """Recognises the signed tokens of what was used before."""
 
     name: str
+    """See `CookieDoor.name`."""
+
+    @property
+    def longest_seconds(self) -> int:
+        """How long an old token can live.
+
+        One that says longer is not believed: that it was revoked would be forgotten before it ends.
+        """
+        ...
 
     def read_access(self, token_text: str, *, now_ms: int) -> Arrival | None:
         """Say whom an old access token speaks of; None where it is not good (any more)."""

@@ -23,6 +23,7 @@ from sojourn.model import Purpose
 from sojourn.server_secret import ServerSecret, ServerSecrets, is_equal
 
 SEED_BYTES = 32
+SID_RANDOM_BYTES = 15
 _SID_BYTES = 16
 _TEXT = re.compile(r"sj_([srg])1_([A-Za-z0-9_-]{80})")
 _SID_TEXT = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
@@ -49,7 +50,7 @@ def new_sid(shard: int, randomness: bytes) -> str:
 
     Args:
         shard: The shard of its subject, 0 to 255.
-        randomness: 15 bytes from a CSPRNG.
+        randomness: `SID_RANDOM_BYTES` from a CSPRNG.
     """
     return urlsafe_b64encode(bytes([shard]) + randomness)[:22].decode()
 

@@ -431,10 +431,31 @@ class _Inline:
     """The shape of an `AsyncStore`; its operations are set by `inline`."""
 
 
+Later = Callable[[Callable[[], None]], None]
+"""Has something done once what was written is there to stay."""
+
+
+def at_once(act: Callable[[], None]) -> None:
+    """Do it now: what a store has acknowledged is there to stay."""
+    act()
+
+
+def when_committed(store: object) -> Later:
+    """Tell when a store's writes are there to stay: when they return, for most.
+
+    A store that writes within transactions of the application has a method of this name beside
+    its operations. It acts at the commit of the calling thread's transaction, and not at all where
+    that is rolled back.
+    """
+    later: Later = getattr(store, "when_committed", at_once)
+    return later
+
+
 def inline(store: Store) -> AsyncStore:
     """Present a blocking store as an `AsyncStore` whose coroutines never suspend."""
     shaped = _Inline()
     shaped.feed = store.feed  # type: ignore[attr-defined]
+    shaped.when_committed = when_committed(store)  # type: ignore[attr-defined]
     for name in OPERATIONS:
         setattr(shaped, name, _never_suspending(getattr(store, name)))
     return cast("AsyncStore", shaped)

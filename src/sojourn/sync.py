@@ -6,16 +6,20 @@ loop, no thread, no generated twin. `AsyncSojourn` documents each method in full
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
+from sojourn.arrivals import CookieDoor, TokenDoor
 from sojourn.engine import check, data, exchange, login, reauthenticate, refresh, revoke, upkeep
 from sojourn.engine.answers import Attempt, Checked, SessionInfo, SignedIn
-from sojourn.engine.core import Core
+from sojourn.engine.core import Application, Core
 from sojourn.engine.data import SessionData
+from sojourn.engine.facts import FactsLoader
 from sojourn.engine.picture import monotonic_ms as system_monotonic_ms
 from sojourn.environment import secrets_from, settings_from
+from sojourn.errors import ConfigurationError
 from sojourn.messages import Incoming, Outgoing
 from sojourn.model import Any_, ClaimsT, Mode, Principal, Subject, Transport
 from sojourn.need import ANYONE_SIGNED_IN, Need
@@ -58,6 +62,10 @@ class Sojourn(Generic[ClaimsT]):
         secret: The server secret, at least 32 random characters; several with the current one
             first. By default ``SOJOURN_SECRET`` or ``SOJOURN_SECRET_FILE``, and in development a
             file that is made by itself.
+        facts: Given a subject, its `Facts` (roles, scopes, claims), or None for one that may not be
+            signed in any more. Asked at each sign-in for what `login` is not told, and at each
+            refresh; in mode ``session`` nothing is refreshed, so `update` tells.
+        doors: Let in who was signed in by what the application used before (`sojourn.doors`).
         clock: Gives milliseconds since the epoch; for tests.
         monotonic_ms: Gives monotonic milliseconds; for tests.
         **options: The settings, as `Settings` describes them; ``SOJOURN_*`` where not given.
@@ -73,11 +81,15 @@ class Sojourn(Generic[ClaimsT]):
         *,
         claims: type[ClaimsT] | None = None,
         secret: str | Sequence[str] | None = None,
+        facts: FactsLoader | None = None,
+        doors: Sequence[CookieDoor | TokenDoor] = (),
         clock: Clock = system_clock,
         monotonic_ms: Callable[[], float] = system_monotonic_ms,
         **options: Unpack[Options],
     ) -> None:
         """Validate everything; nothing is opened before the first use."""
+        if inspect.iscoroutinefunction(facts):
+            raise ConfigurationError("facts is a coroutine function; Sojourn takes a blocking one")
         settings = settings_from(options)
         self._core = Core(
             settings=settings,
@@ -90,6 +102,7 @@ class Sojourn(Generic[ClaimsT]):
             clock=clock,
             monotonic_ms=monotonic_ms,
             claims_type=claims or dict,
+            application=Application(facts=facts, doors=doors),
         )
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -45,6 +45,10 @@ def news_for(callback: OnEvents, revoked_keys: Iterable[str]) -> Callable[[Seque
     return tell
 
 
+def _nothing() -> None:
+    """Stop what has not begun."""
+
+
 class Watched(Protocol):
     """What is watched: the picture of an engine or of a verifier."""
 
@@ -105,6 +109,41 @@ class _Watch:
             self.ended.set_result(error)
 
 
+@asynccontextmanager
+async def _cancelling(ended: Ended) -> AsyncIterator[None]:
+    """Cancel what happens within the block when a future is done, and raise the error it gives.
+
+    As `asyncio.timeout` does it: where somebody else has cancelled the task too, theirs counts.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in one
+    before = task.cancelling()
+    is_within, is_cancelled = True, False
+
+    def cancel(_: Ended) -> None:
+        nonlocal is_cancelled
+        if is_within:  # the block may have come to its own end in the same turn of the loop
+            is_cancelled = task.cancel()
+
+    ended.add_done_callback(cancel)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if is_cancelled and task.uncancel() <= before:
+            raise ended.result() from None
+        raise
+    except BaseException:
+        if is_cancelled:
+            task.uncancel()
+        raise
+    else:
+        if is_cancelled:  # the block kept the cancellation to itself
+            task.uncancel()
+            raise ended.result()
+    finally:
+        is_within = False
+
+
 class Watching:
     """Everything that is watched in one event loop.
 
@@ -117,11 +156,10 @@ class Watching:
         """Watch nothing yet; the first connection starts the task, the last ends it."""
         self._watched = watched
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
         self._by_sid: dict[str, set[_Watch]] = {}
         self._by_subject: dict[str, set[_Watch]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._stop_listening: Callable[[], None] = lambda: None
+        self._stop_listening: Callable[[], None] = _nothing
 
     @property
     def count(self) -> int:
@@ -151,29 +189,27 @@ class Watching:
     @asynccontextmanager
     async def watch(self, principal: Principal[Any]) -> AsyncIterator[None]:
         """End the block, by cancelling it, when the session is over; see `AsyncSojourn.watch`."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine runs in one
-        before = task.cancelling()
         async with self.ended(principal) as ended:
             if ended.done():
                 raise ended.result()
-            ended.add_done_callback(lambda _: task.cancel())
-            try:
+            async with _cancelling(ended):
                 yield
-            except asyncio.CancelledError:
-                # Ours, unless somebody else has cancelled the task too (as asyncio.timeout does it).
-                if ended.done() and task.uncancel() <= before:
-                    raise ended.result() from None
-                raise
-            finally:
-                ended.cancel()
 
     def _add(self, watch: _Watch) -> None:
         self._by_sid.setdefault(watch.principal.sid, set()).add(watch)
         self._by_subject.setdefault(watch.principal.subject, set()).add(watch)
         if self._task is None:
-            self._stop_listening = self._watched.listen(self._from_any_thread)
-            self._task = self._loop.create_task(self._run())
+            self._listen()
+            self._task = asyncio.create_task(self._run())
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()  # kept only while something is watched
+
+        def from_any_thread(events: Sequence[Event]) -> None:
+            with suppress(RuntimeError):  # the loop is closing
+                loop.call_soon_threadsafe(self._on_events, events)
+
+        self._stop_listening = self._watched.listen(from_any_thread)
 
     def _remove(self, watch: _Watch) -> None:
         for index, key in (
@@ -185,14 +221,11 @@ class Watching:
                 del index[key]
         if not self._by_sid and self._task is not None:
             self._stop_listening()
+            self._stop_listening = _nothing  # it knows the loop
             self._task.cancel()
             self._task = None
 
     # --- what ends a connection -------------------------------------------------------------------
-
-    def _from_any_thread(self, events: Sequence[Event]) -> None:
-        with suppress(RuntimeError):  # the loop is closing
-            self._loop.call_soon_threadsafe(self._on_events, events)
 
     def _on_events(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -233,7 +266,7 @@ class Watching:
         """End what is over, or whose picture is too old to go by."""
         if not self._watched.is_same():
             self._stop_listening()
-            self._stop_listening = self._watched.listen(self._from_any_thread)
+            self._listen()
         try:
             await self._watched.freshen()
         except SojournError as error:

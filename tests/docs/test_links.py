@@ -68,6 +68,18 @@ def test_named_files_and_tests_exist(path):
     assert missing_paths(path) == []
 
 
+def test_each_of_the_twelve_checks_has_its_test():
+    """security.md has the twelve checks of a token, each with tests that are there."""
+    text = (DOCS / "security.md").read_text(encoding="utf-8")
+    table = text.partition("\n## The twelve checks of a token\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| .*$", table, re.MULTILINE)
+    assert rows == [str(number) for number in range(1, 13)]
+    for row in re.findall(r"^\| \d+ \| .*$", table, re.MULTILINE):
+        tests = [(name, test) for name, test in _PATH.findall(row) if test]
+        assert tests, row
+        assert [name for name, test in tests if test not in functions_in(ROOT / name)] == []
+
+
 def test_where_to_change_what_is_there():
     """Each place that CONTRIBUTING.md sends somebody to exists."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

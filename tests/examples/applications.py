@@ -25,10 +25,12 @@ EXAMPLES = ROOT / "examples"
 PASSWORD = "six unrelated words are enough"
 sys.path.append(str(EXAMPLES))  # what the examples share; nothing else there can be imported
 from notes import People  # noqa: E402
+
 _UVICORN = ("uvicorn", "--app-dir", "{folder}", "--log-level", "warning")
 _GUNICORN = ("gunicorn", "--chdir", "{folder}", "--threads", "4", "--log-level", "warning")
 SERVERS = {
     "starlette": _UVICORN,
+    "asgi": _UVICORN,
 }
 
 
@@ -84,7 +86,9 @@ def people_of(folder: Path) -> Any:
 
 
 @contextmanager
-def running(name: str, mode: str, folder: Path) -> Iterator[Application]:
+def running(
+    name: str, mode: str, folder: Path, *, module: str = "app"
+) -> Iterator[Application]:
     """Run an application as long as the block does; it must then end by itself."""
     people = people_of(folder)
     port = free_port()
@@ -96,7 +100,7 @@ def running(name: str, mode: str, folder: Path) -> Iterator[Application]:
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("with_clock.py"), clock, server, *where,
-             *bound, "app:app"],
+             *bound, f"{module}:app"],
             cwd=folder,
             env=environment(
                 folder,

@@ -294,7 +294,9 @@ def visitor(application) -> Client:
         yield client
 
 
-def form_sign_in(visitor: Client, path: str = "/login", password: str = PASSWORD) -> httpx2.Response:
+def form_sign_in(
+    visitor: Client, path: str = "/login", password: str = PASSWORD
+) -> httpx2.Response:
     return visitor.submit(path, {"name": visitor.name, "password": password})
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from types import TracebackType
+from typing import Self, TypeVar
 
 import click
 
 from sojourn.cli.output import Output
 
+T = TypeVar("T")
 STEP = 500
 
 
 class Progress:
-    """A count on a terminal's stderr, as long as the block runs.
+    """A count of lines on a terminal's stderr, as long as the block runs.
 
     Args:
         output: Says whether a person wants to be told.
@@ -29,7 +32,13 @@ class Progress:
         if self._is_shown and self._count % STEP == 0:
             click.echo(f"\r{self._count:,} lines", err=True, nl=False)
 
-    def __enter__(self) -> Progress:
+    def counted(self, lines: Iterable[T]) -> Iterator[T]:
+        """Count what goes by."""
+        for line in lines:
+            self.step()
+            yield line
+
+    def __enter__(self) -> Self:
         """Start counting."""
         return self
 

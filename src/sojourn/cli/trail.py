@@ -29,7 +29,7 @@ class Trail:
     async def after(self, number: int) -> list[AuditLine]:
         """Give all lines after one."""
         lines: list[AuditLine] = []
-        while page := await self._read(lines[-1].number if lines else number, limit=PAGE):
+        while page := await self.page(lines[-1].number if lines else number, limit=PAGE):
             lines += page
             if len(page) < PAGE:
                 break
@@ -53,18 +53,19 @@ class Trail:
     async def end(self) -> int:
         """Find the number of the last line; 0 where there is none."""
         low, high = 0, 1
-        while found := await self._read(high - 1, limit=1):
+        while found := await self.page(high - 1, limit=1):
             low = found[0].number
             high = low * 2
         while high - low > 1:  # line `low` is there (or 0), none from `high` on
             middle = (low + high) // 2
-            if found := await self._read(middle - 1, limit=1):
+            if found := await self.page(middle - 1, limit=1):
                 low = found[0].number
             else:
                 high = middle
         return low
 
-    async def _read(self, after: int, *, limit: int) -> list[AuditLine]:
+    async def page(self, after: int, *, limit: int) -> list[AuditLine]:
+        """Give a few lines after one."""
         return list(
             await self.store.read_audit(
                 after=after, limit=limit, subject=self.subject, sid=self.sid

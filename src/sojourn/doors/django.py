@@ -6,7 +6,7 @@ from before a change of password is not carried over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import import_module
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.contrib.auth import get_user
 
 from sojourn.arrivals import Arrival
-from sojourn.doors.old_session import carried, cookie_value, removal, usable_subject
+from sojourn.doors.old_session import carried, cookie_value, ends_in_time, removal, usable_subject
 from sojourn.errors import StoreError
 from sojourn.messages import Incoming
 
@@ -28,7 +28,8 @@ class DjangoSessions:
     Args:
         engine: The SESSION_ENGINE that keeps the old sessions.
         cookie_name: The old SESSION_COOKIE_NAME; None for the one of the settings.
-        roles: Gives the roles of a user.
+        longest_seconds: The longest life of a session; None for SESSION_COOKIE_AGE. More where
+            `set_expiry` gave more.
         carry: Names of session values that go on in the session's data.
     """
 
@@ -39,14 +40,20 @@ class DjangoSessions:
         *,
         engine: str = "django.contrib.sessions.backends.db",
         cookie_name: str | None = None,
-        roles: Callable[[Any], Iterable[str]] | None = None,
+        longest_seconds: int | None = None,
         carry: Iterable[str] = (),
     ) -> None:
         """Keep what to look for; nothing of Django's settings is read yet."""
         self._engine = engine
         self._cookie_name = cookie_name
-        self._roles = roles
+        self._longest_seconds = longest_seconds
         self._carry = tuple(carry)
+
+    @property
+    def longest_seconds(self) -> int:
+        """See `CookieDoor.longest_seconds`."""
+        given = self._longest_seconds
+        return settings.SESSION_COOKIE_AGE if given is None else given
 
     def knock(self, incoming: Incoming, *, now_ms: int) -> Arrival | None:
         """See `CookieDoor.knock`."""
@@ -78,12 +85,15 @@ class DjangoSessions:
         subject = usable_subject(user.pk)
         if not user.is_authenticated or subject is None:
             return None
-        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        now = datetime.fromtimestamp(now_ms // 1000, UTC)
+        expires_at = int(store.get_expiry_date(modification=now).timestamp())
+        latest = now_ms // 1000 + self.longest_seconds
+        if not ends_in_time(expires_at, latest=latest, door=self.name):
+            return None
         return Arrival(
             subject=subject,
             proof=key,
-            expires_at=int(store.get_expiry_date(modification=now).timestamp()),
-            roles=frozenset(self._roles(user) if self._roles else ()),
+            expires_at=expires_at,
             data=carried(session, self._carry),
             remove_cookies=(
                 removal(

@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from redis import Redis, RedisCluster, RedisError
 
 from sojourn.arrivals import Arrival
-from sojourn.doors.old_session import OldSession, Reading, cookie_value, removal
+from sojourn.doors.old_session import OldSession, Reading, cookie_value, ends_in_time, removal
 from sojourn.errors import ConfigurationError, StoreError
 from sojourn.messages import Incoming
 from sojourn.server_secret import is_equal
 
+DAY_SECONDS = 86_400
 _SIGNED = "s:"
 
 
@@ -34,12 +35,13 @@ class ExpressSessions:
         redis: A blocking client of the database that holds them.
         secrets: The ``secret`` of express-session, or each of several.
         subject: Gives the user of a session; by default whom Passport signed in.
+        longest_seconds: The cookie's ``maxAge``, in seconds, or the ``ttl`` of connect-redis; that is a
+            day where neither was set.
         cookie_name: The ``name`` of express-session.
         prefix: The ``prefix`` of connect-redis.
         path: The cookie's ``path``.
         domain: The cookie's ``domain``.
         is_secure: The cookie's ``secure``.
-        roles: Gives the roles from a session.
         carry: Names of session values that go on in the session's data.
 
     Raises:
@@ -54,12 +56,12 @@ class ExpressSessions:
         *,
         secrets: Sequence[str],
         subject: Callable[[OldSession], object] = passport_user,
+        longest_seconds: int = DAY_SECONDS,
         cookie_name: str = "connect.sid",
         prefix: str = "sess:",
         path: str = "/",
         domain: str | None = None,
         is_secure: bool = False,
-        roles: Callable[[OldSession], Iterable[str]] | None = None,
         carry: Iterable[str] = (),
     ) -> None:
         """Keep the client; it is asked when somebody arrives."""
@@ -67,9 +69,10 @@ class ExpressSessions:
             raise ConfigurationError("secrets is a list of express-session's secrets, none empty")
         self._redis = redis
         self._secrets = tuple(secret.encode() for secret in secrets)
+        self.longest_seconds = longest_seconds
         self._cookie_name = cookie_name
         self._prefix = prefix
-        self._reading = Reading(subject=subject, roles=roles, carry=tuple(carry))
+        self._reading = Reading(subject=subject, carry=tuple(carry))
         self._removal = removal(cookie_name, path=path, domain=domain, is_secure=is_secure)
 
     def knock(self, incoming: Incoming, *, now_ms: int) -> Arrival | None:
@@ -82,9 +85,13 @@ class ExpressSessions:
         expires_at = (now_ms + left_ms) // 1000 if left_ms > 0 else _expiry_of(session)
         if expires_at is not None and expires_at * 1000 <= now_ms:
             return None
-        return self._reading.arrival(
+        arrival = self._reading.arrival(
             session, proof=sid, expires_at=expires_at, remove_cookies=(self._removal,)
         )
+        latest = now_ms // 1000 + self.longest_seconds
+        if arrival is None or not ends_in_time(expires_at, latest=latest, door=self.name):
+            return None
+        return arrival
 
     def close_behind(self, arrival: Arrival) -> None:
         """See `CookieDoor.close_behind`."""

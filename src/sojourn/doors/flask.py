@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +12,7 @@ from flask.sessions import SecureCookieSessionInterface, SessionInterface
 from itsdangerous import BadData
 
 from sojourn.arrivals import Arrival
-from sojourn.doors.old_session import OldSession, Reading, cookie_value, removal
+from sojourn.doors.old_session import Reading, cookie_value, removal
 from sojourn.errors import ConfigurationError, StoreError
 from sojourn.messages import Incoming
 
@@ -26,7 +26,6 @@ class FlaskSessions:
         app: The application with its old settings.
         interface: Flask-Session's interface; None for the one the application has now.
         subject_key: The value that names the user; Flask-Login's by default.
-        roles: Gives the roles from a session.
         carry: Names of session values that go on in the session's data.
 
     Raises:
@@ -41,13 +40,13 @@ class FlaskSessions:
         *,
         interface: SessionInterface | None = None,
         subject_key: str = FLASK_LOGIN_KEY,
-        roles: Callable[[OldSession], Iterable[str]] | None = None,
         carry: Iterable[str] = (),
     ) -> None:
         """Keep the interface, which another may replace on the application."""
+        self.longest_seconds = int(app.permanent_session_lifetime.total_seconds())
         self._app = app
         self._interface: Any = interface or app.session_interface
-        self._reading = Reading(subject=itemgetter(subject_key), roles=roles, carry=tuple(carry))
+        self._reading = Reading(subject=itemgetter(subject_key), carry=tuple(carry))
         if not hasattr(self._interface, "serializer") or isinstance(
             self._interface, SecureCookieSessionInterface
         ):
@@ -68,11 +67,10 @@ class FlaskSessions:
                 session = self._interface.open_session(self._app, request)
         except Exception as error:  # whatever library the sessions are kept by
             raise StoreError("the old sessions of Flask-Session cannot be read") from error
-        lifetime = self._app.permanent_session_lifetime
         return self._reading.arrival(
             session,
             proof=session.sid,
-            expires_at=now_ms // 1000 + int(lifetime.total_seconds()),
+            expires_at=now_ms // 1000 + self.longest_seconds,
             remove_cookies=(_removal(self._interface, self._app),),
         )
 
@@ -97,7 +95,6 @@ class FlaskCookies:
         app: The application with its old SECRET_KEY and settings.
         interface: The old interface, where it was one of your own.
         subject_key: The value that names the user; Flask-Login's by default.
-        roles: Gives the roles from a session.
         carry: Names of session values that go on in the session's data.
     """
 
@@ -109,7 +106,6 @@ class FlaskCookies:
         *,
         interface: SecureCookieSessionInterface | None = None,
         subject_key: str = FLASK_LOGIN_KEY,
-        roles: Callable[[OldSession], Iterable[str]] | None = None,
         carry: Iterable[str] = (),
     ) -> None:
         """Make the serializer that verifies.
@@ -117,9 +113,10 @@ class FlaskCookies:
         Raises:
             ConfigurationError: The application has no SECRET_KEY.
         """
+        self.longest_seconds = int(app.permanent_session_lifetime.total_seconds())
         self._app = app
         self._interface = interface or SecureCookieSessionInterface()
-        self._reading = Reading(subject=itemgetter(subject_key), roles=roles, carry=tuple(carry))
+        self._reading = Reading(subject=itemgetter(subject_key), carry=tuple(carry))
         serializer = self._interface.get_signing_serializer(app)
         if serializer is None:
             raise ConfigurationError("the application has no SECRET_KEY; set the old one")
@@ -133,7 +130,7 @@ class FlaskCookies:
         except BadData:
             return None
         age_seconds = now_ms // 1000 - int(signed_at.timestamp())
-        left_seconds = int(self._app.permanent_session_lifetime.total_seconds()) - age_seconds
+        left_seconds = self.longest_seconds - age_seconds
         if age_seconds < 0 or left_seconds < 0:
             return None
         return self._reading.arrival(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,11 @@ from sojourn.cookies import read_cookies
 from sojourn.errors import InvalidInput
 from sojourn.messages import Incoming
 from sojourn.model import Subject, canonical_subject
+
+log = logging.getLogger("sojourn.doors")
+
+CLOCK_SKEW_SECONDS = 60
+"""How far the clock of what was used before may have been ahead."""
 
 OldSession = Mapping[str, Any]
 
@@ -32,6 +38,20 @@ def removal(name: str, *, path: str, domain: str | None, is_secure: bool) -> str
     return "; ".join(parts)
 
 
+def ends_in_time(expires_at: int | None, *, latest: int, door: str) -> bool:
+    """Tell whether an old proof ends before what was revoked is forgotten; warn where it does not.
+
+    Args:
+        expires_at: When it ends, in seconds since the epoch; None where it never does.
+        latest: What the door's `longest_seconds` allow, likewise.
+        door: Its name.
+    """
+    if expires_at is not None and expires_at <= latest + CLOCK_SKEW_SECONDS:
+        return True
+    log.warning("somebody at door %r has a sign-in that lives longer than longest_seconds", door)
+    return False
+
+
 def usable_subject(value: object) -> Subject | None:
     """Take what an old session or token calls its user; None where it names nobody."""
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
@@ -49,12 +69,10 @@ class Reading:
 
     Args:
         subject: Gives whose it is. None, a missing key or a missing part is a guest's.
-        roles: Gives what the subject may do.
         carry: Names of values that go on in the session's data; those that are not JSON stay behind.
     """
 
     subject: Callable[[OldSession], object]
-    roles: Callable[[OldSession], Iterable[str]] | None = None
     carry: Iterable[str] = ()
 
     def arrival(
@@ -83,7 +101,6 @@ class Reading:
             subject=subject,
             proof=proof,
             expires_at=expires_at,
-            roles=frozenset(self.roles(session) if self.roles else ()),
             data=carried(session, self.carry),
             remove_cookies=remove_cookies,
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
 from itsdangerous import BadSignature, TimestampSigner
 
 from sojourn.arrivals import Arrival
-from sojourn.doors.old_session import OldSession, Reading, cookie_value, removal
+from sojourn.doors.old_session import Reading, cookie_value, removal
 from sojourn.messages import Incoming
 
 FOURTEEN_DAYS_SECONDS = 14 * 86_400
@@ -27,11 +27,11 @@ class StarletteCookies:
         secret_key: The middleware's ``secret_key``.
         subject_key: The value that names the user.
         session_cookie: The middleware's ``session_cookie``.
-        max_age_seconds: The middleware's ``max_age``; None where it was None.
+        longest_seconds: The middleware's ``max_age``. Where that was None: how old a cookie may be
+            that is still taken.
         path: The middleware's ``path``.
         domain: The middleware's ``domain``.
         https_only: The middleware's ``https_only``.
-        roles: Gives the roles from a session.
         carry: Names of session values that go on in the session's data.
     """
 
@@ -43,18 +43,17 @@ class StarletteCookies:
         *,
         subject_key: str = "user_id",
         session_cookie: str = "session",
-        max_age_seconds: int | None = FOURTEEN_DAYS_SECONDS,
+        longest_seconds: int = FOURTEEN_DAYS_SECONDS,
         path: str = "/",
         domain: str | None = None,
         https_only: bool = False,
-        roles: Callable[[OldSession], Iterable[str]] | None = None,
         carry: Iterable[str] = (),
     ) -> None:
         """Make the signer that verifies."""
         self._signer = TimestampSigner(secret_key)
         self._cookie_name = session_cookie
-        self._max_age_seconds = max_age_seconds
-        self._reading = Reading(subject=itemgetter(subject_key), roles=roles, carry=tuple(carry))
+        self.longest_seconds = longest_seconds
+        self._reading = Reading(subject=itemgetter(subject_key), carry=tuple(carry))
         self._removal = removal(session_cookie, path=path, domain=domain, is_secure=https_only)
 
     def knock(self, incoming: Incoming, *, now_ms: int) -> Arrival | None:
@@ -65,11 +64,10 @@ class StarletteCookies:
             session: Any = json.loads(b64decode(payload))
         except (BadSignature, ValueError, RecursionError):
             return None
-        expires_at = None
-        if self._max_age_seconds is not None:
-            expires_at = int(signed_at.timestamp()) + self._max_age_seconds
-            if not now_ms // 1000 <= expires_at <= now_ms // 1000 + self._max_age_seconds:
-                return None  # too old, or of a time that has not come
+        now = now_ms // 1000
+        expires_at = int(signed_at.timestamp()) + self.longest_seconds
+        if not now <= expires_at <= now + self.longest_seconds:
+            return None  # too old, or of a time that has not come
         return self._reading.arrival(
             session,
             # What is signed, without the signature: of that, two spellings could be genuine.

@@ -38,6 +38,7 @@ class TokenCookie:
     ) -> None:
         """Share the name of the tokens: one taken here is not taken from a header again."""
         self.name = tokens.name
+        self.longest_seconds = tokens.longest_seconds
         self._read = tokens.read_refresh if kind == "refresh" else tokens.read_access
         self._cookie_name = cookie_name
         self._removals = tuple(

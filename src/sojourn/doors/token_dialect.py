@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from sojourn.jose.strict_json import MAX_INTEGER
+
 Kind = Literal["access", "refresh"]
 
 _REGISTERED: Final = frozenset({"iss", "sub", "aud", "exp", "iat", "nbf", "jti"})
@@ -38,3 +40,19 @@ class Dialect:
         """Tell whether a claim is a fact about the user, and no part of the token's mechanics."""
         mechanics = {self.subject, self.kind, self.fresh}
         return claim not in _REGISTERED and claim not in self.own and claim not in mechanics
+
+
+def seconds(value: object) -> int | None:
+    """Read an instant, which may have a fraction (RFC 7519 section 2); None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value <= MAX_INTEGER else None
+
+
+def words(value: object) -> frozenset[str]:
+    """Read names from a list, or from one text."""
+    if isinstance(value, str):
+        return frozenset(value.split())
+    if isinstance(value, list):
+        return frozenset(each for each in value if isinstance(each, str))
+    return frozenset()

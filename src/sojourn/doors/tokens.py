@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypedDict, Unpack
 
 from sojourn.arrivals import Arrival
-from sojourn.doors.old_session import usable_subject
-from sojourn.doors.token_dialect import Dialect, Kind
+from sojourn.doors.old_session import ends_in_time, usable_subject
+from sojourn.doors.token_dialect import Dialect, Kind, seconds, words
 from sojourn.doors.token_keys import old_key
 from sojourn.errors import InvalidToken, StoreError
 from sojourn.jose import Algorithm, KeySet, VerifyingKey
 from sojourn.jose.jws import Opener
 from sojourn.jose.malformed import MalformedError
-from sojourn.jose.strict_json import MAX_INTEGER, parse_object
+from sojourn.jose.strict_json import parse_object
+
+DAY_SECONDS = 86_400
 
 
 class Options(TypedDict, total=False):
@@ -38,6 +40,7 @@ class Tokens:
     Args:
         dialect: How the library writes them.
         keys: What they were signed with; each of these is tried.
+        longest_seconds: The longest life of a token; what says it lives longer is refused.
         issuer: The exact ``iss``; None where they may have any or none.
         audience: One of ``aud``; None where they have none.
         leeway_seconds: How far clocks may differ.
@@ -51,6 +54,7 @@ class Tokens:
         dialect: Dialect,
         keys: Iterable[VerifyingKey],
         *,
+        longest_seconds: int,
         issuer: str | None = None,
         audience: str | None = None,
         leeway_seconds: int = 0,
@@ -60,6 +64,7 @@ class Tokens:
     ) -> None:
         """Prepare everything that does not depend on a token."""
         self.name = dialect.name
+        self.longest_seconds = longest_seconds
         self._dialect = dialect
         # One set for each key: old tokens rarely name theirs.
         self._open = tuple(
@@ -81,6 +86,7 @@ class Tokens:
         older_keys: Sequence[str | VerifyingKey] = (),
         user_id_claim: str = "user_id",
         token_type_claim: str = "token_type",  # noqa: S107 - the name of a claim
+        longest_seconds: int = DAY_SECONDS,
         **options: Unpack[Options],
     ) -> Tokens:
         """Accept tokens of djangorestframework-simplejwt.
@@ -91,10 +97,13 @@ class Tokens:
             older_keys: Keys that tokens still alive were signed with before.
             user_id_claim: USER_ID_CLAIM.
             token_type_claim: TOKEN_TYPE_CLAIM.
+            longest_seconds: REFRESH_TOKEN_LIFETIME, a day where it was not set.
             **options: As the class has them: `issuer` is ISSUER, `audience` AUDIENCE.
         """
         dialect = Dialect(name="simplejwt", subject=user_id_claim, kind=token_type_claim)
-        return cls(dialect, _keys(key, older_keys, algorithm), **options)
+        return cls(
+            dialect, _keys(key, older_keys, algorithm), longest_seconds=longest_seconds, **options
+        )
 
     @classmethod
     def flask_jwt_extended(
@@ -104,6 +113,7 @@ class Tokens:
         algorithm: Algorithm = "HS256",
         older_keys: Sequence[str | VerifyingKey] = (),
         identity_claim: str = "sub",
+        longest_seconds: int = 30 * DAY_SECONDS,
         **options: Unpack[Options],
     ) -> Tokens:
         """Accept tokens of Flask-JWT-Extended.
@@ -113,6 +123,7 @@ class Tokens:
             algorithm: JWT_ALGORITHM.
             older_keys: Keys that tokens still alive were signed with before.
             identity_claim: JWT_IDENTITY_CLAIM.
+            longest_seconds: JWT_REFRESH_TOKEN_EXPIRES, 30 days where it was not set.
             **options: As the class has them: `issuer` is JWT_DECODE_ISSUER, `audience`
                 JWT_DECODE_AUDIENCE.
         """
@@ -123,7 +134,9 @@ class Tokens:
             own=frozenset({"csrf"}),
             fresh="fresh",
         )
-        return cls(dialect, _keys(key, older_keys, algorithm), **options)
+        return cls(
+            dialect, _keys(key, older_keys, algorithm), longest_seconds=longest_seconds, **options
+        )
 
     @classmethod
     def fastapi_users(
@@ -132,6 +145,7 @@ class Tokens:
         *,
         algorithm: Algorithm = "HS256",
         older_keys: Sequence[str | VerifyingKey] = (),
+        longest_seconds: int,
         **options: Unpack[Options],
     ) -> Tokens:
         """Accept tokens of the JWTStrategy of fastapi-users, which has no refresh tokens.
@@ -140,10 +154,16 @@ class Tokens:
             key: Its ``public_key``, where it has one, else its ``secret``.
             algorithm: Its ``algorithm``.
             older_keys: Keys that tokens still alive were signed with before.
+            longest_seconds: Its ``lifetime_seconds``.
             **options: As the class has them; `audience` is one of its ``token_audience``.
         """
         options.setdefault("audience", "fastapi-users:auth")
-        return cls(Dialect(name="fastapi_users"), _keys(key, older_keys, algorithm), **options)
+        return cls(
+            Dialect(name="fastapi_users"),
+            _keys(key, older_keys, algorithm),
+            longest_seconds=longest_seconds,
+            **options,
+        )
 
     @classmethod
     def plain(
@@ -155,6 +175,7 @@ class Tokens:
         subject_claim: str = "sub",
         kind_claim: str | None = None,
         only: Kind = "access",
+        longest_seconds: int,
         **options: Unpack[Options],
     ) -> Tokens:
         """Accept tokens of your own, made with PyJWT, python-jose or the like.
@@ -166,10 +187,13 @@ class Tokens:
             subject_claim: The claim that names the user.
             kind_claim: The claim that is ``access`` or ``refresh``; None where there is none.
             only: What all of them are, where no claim says.
+            longest_seconds: The longest life that any of them was given.
             **options: As the class has them.
         """
         dialect = Dialect(name="jwt", subject=subject_claim, kind=kind_claim, only=only)
-        return cls(dialect, _keys(key, older_keys, algorithm), **options)
+        return cls(
+            dialect, _keys(key, older_keys, algorithm), longest_seconds=longest_seconds, **options
+        )
 
     def read_access(self, token_text: str, *, now_ms: int) -> Arrival | None:
         """See `TokenDoor.read_access`."""
@@ -184,12 +208,12 @@ class Tokens:
         if claims is None or self._dialect.kind_of(claims) != kind:
             return None
         subject = usable_subject(claims.get(self._dialect.subject))
-        expires_at = _seconds(claims.get("exp"))
+        expires_at = seconds(claims.get("exp"))
         if (
             subject is None
             or expires_at is None
             or not self._is_for_us(claims)
-            or not self._is_of_now(claims, now)
+            or not self._is_of_now(claims, expires_at, now)
             or self._is_over(claims)
         ):
             return None
@@ -200,8 +224,8 @@ class Tokens:
             proof=token_text.rpartition(".")[0],
             expires_at=expires_at,
             auth_time=self._auth_time(claims),
-            roles=_words(facts.pop(self._roles_claim or "", None)),
-            scopes=_words(facts.pop(self._scopes_claim or "", None)),
+            roles=words(facts.pop(self._roles_claim or "", None)),
+            scopes=words(facts.pop(self._scopes_claim or "", None)),
             claims=facts,
         )
 
@@ -223,14 +247,14 @@ class Tokens:
             isinstance(audience, list) and self._audience in audience
         )
 
-    def _is_of_now(self, claims: dict[str, Any], now: int) -> bool:
-        latest = now + self._leeway_seconds
+    def _is_of_now(self, claims: dict[str, Any], expires_at: int, now: int) -> bool:
         for name in ("nbf", "iat"):
-            instant = _seconds(claims.get(name, 0))
-            if instant is None or instant > latest:
+            begins_at = seconds(claims.get(name, 0))
+            if begins_at is None or begins_at > now + self._leeway_seconds:
                 return False
-        expires_at = _seconds(claims["exp"])
-        return expires_at is not None and now < expires_at + self._leeway_seconds
+        if now >= expires_at + self._leeway_seconds:
+            return False
+        return ends_in_time(expires_at, latest=now + self.longest_seconds, door=self.name)
 
     def _is_over(self, claims: dict[str, Any]) -> bool:
         """Ask the old blocklist; a token without a name cannot be looked up and is refused."""
@@ -246,26 +270,10 @@ class Tokens:
 
     def _auth_time(self, claims: dict[str, Any]) -> int | None:
         is_fresh = self._dialect.fresh is not None and claims.get(self._dialect.fresh) is True
-        return _seconds(claims.get("iat")) if is_fresh else None
+        return seconds(claims.get("iat")) if is_fresh else None
 
 
 def _keys(
     key: str | VerifyingKey, older: Sequence[str | VerifyingKey], algorithm: Algorithm
 ) -> list[VerifyingKey]:
     return [old_key(each, algorithm) for each in (key, *older)]
-
-
-def _seconds(value: object) -> int | None:
-    """Read an instant, which may have a fraction (RFC 7519 section 2); None where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if 0 <= value <= MAX_INTEGER else None
-
-
-def _words(value: object) -> frozenset[str]:
-    """Read names from a list, or from one text."""
-    if isinstance(value, str):
-        return frozenset(value.split())
-    if isinstance(value, list):
-        return frozenset(each for each in value if isinstance(each, str))
-    return frozenset()

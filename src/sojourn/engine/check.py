@@ -15,8 +15,10 @@ import msgspec
 
 from sojourn import policy
 from sojourn.browser import Credentials
-from sojourn.engine.answers import Checked
+from sojourn.engine.answers import Checked, SignedIn
+from sojourn.engine.arrive import arrive
 from sojourn.engine.keys import Remembered
+from sojourn.engine.old_tokens import old_principal
 from sojourn.engine.picture import NEAR_LIFE_MS, NearCopy
 from sojourn.engine.proof import read_proof
 from sojourn.engine.refresh import renew_in_passing
@@ -66,6 +68,7 @@ class Nothing:
 
 Judgement = Known | Ask | Nothing
 _ASK = Ask()
+_NOBODY = Unauthenticated("sign in first")
 _ROUNDS = 5
 """Judging, catching up and reading the ring again each take one; more means keys keep changing."""
 
@@ -87,7 +90,7 @@ def judge(core: Core, presented: Credentials, *, now_ms: int, max_lag_ms: float)
         return Nothing(Unauthenticated("a cookie of this application came twice; sign in again"))
     if presented.refresh:
         return Nothing(RefreshRequired("the access token is over; refresh"))
-    return Nothing(Unauthenticated("sign in first"))
+    return Nothing(_NOBODY)
 
 
 def _is_current(core: Core, max_lag_ms: float) -> bool:
@@ -172,7 +175,10 @@ async def check(
     presented = core.browser.credentials(incoming)
     now_ms = core.clock()
     if presented.is_empty and not presented.is_ambiguous:
-        return Checked(refusal=Unauthenticated("sign in first"), now_ms=now_ms)
+        arrived = None
+        if core.cookie_doors and renew and incoming.cookies:
+            arrived = await _arrived(core, incoming, need)
+        return arrived or Checked(refusal=_NOBODY, now_ms=now_ms)
     if presented.transport == "cookie" and core.browser.is_cross_site(incoming):
         return Checked(refusal=core.browser.cross_site_error(incoming), now_ms=now_ms)
     if not core.is_open:
@@ -183,6 +189,12 @@ async def check(
     answer = judge(core, presented, now_ms=now_ms, max_lag_ms=max_lag_ms)
     if isinstance(answer, Ask):
         answer = await _ask(core, presented, max_lag_ms)
+    if (
+        core.token_doors
+        and isinstance(answer, Nothing)
+        and isinstance(answer.refusal, InvalidToken)
+    ):
+        answer = await _by_token_doors(core, presented, max_lag_ms) or answer
     if isinstance(answer, Known):
         if answer.touch is not None:
             await _touch(core, presented.handle, answer.touch)
@@ -194,9 +206,23 @@ async def check(
             signed_in = await renew_in_passing(core, incoming, presented.refresh)
         except Refused as error:
             return Checked(refusal=error, now_ms=now_ms)
-        checked = _met(signed_in.principal, need, now_ms)
-        return replace(checked, renewed=signed_in, outgoing=signed_in.outgoing)
+        return _renewed(signed_in, need, now_ms)
     return Checked(refusal=answer.refusal, now_ms=now_ms)
+
+
+async def _arrived(core: Core, incoming: Incoming, need: Need) -> Checked[Any] | None:
+    now_ms = core.clock()
+    try:
+        signed_in = await arrive(core, incoming)
+    except Refused as error:
+        return Checked(refusal=error, now_ms=now_ms)
+    return _renewed(signed_in, need, now_ms) if signed_in else None
+
+
+def _renewed(signed_in: SignedIn[Any], need: Need, now_ms: int) -> Checked[Any]:
+    """Answer where something has to be handed out, whatever the route asks for."""
+    checked = _met(signed_in.principal, need, now_ms)
+    return replace(checked, renewed=signed_in, outgoing=signed_in.outgoing)
 
 
 def _met(principal: Principal[Any], need: Need, now_ms: int) -> Checked[Any]:
@@ -207,13 +233,7 @@ def _met(principal: Principal[Any], need: Need, now_ms: int) -> Checked[Any]:
 
 
 async def _ask(core: Core, presented: Credentials, max_lag_ms: float) -> Judgement:
-    is_stale = max_lag_ms > 0 and core.picture.lag_ms() > max_lag_ms
-    if is_stale and core.settings.when_stale == "refuse":
-        raise Stale(
-            "the picture of revocations is older than max_lag_seconds and when_stale is 'refuse'; "
-            "check that the store can be reached"
-        )
-    trusts = is_stale and core.settings.when_stale == "trust"
+    trusts = _trusts(core, max_lag_ms)
     if trusts:
         answer = judge(core, presented, now_ms=core.clock(), max_lag_ms=inf)
         if not isinstance(answer, Ask):
@@ -221,6 +241,41 @@ async def _ask(core: Core, presented: Credentials, max_lag_ms: float) -> Judgeme
     if presented.access:
         return await _ask_for_token(core, presented, trusts=trusts)
     return await _ask_for_handle(core, presented)
+
+
+def _trusts(core: Core, max_lag_ms: float) -> bool:
+    """Tell whether a picture that is too old is to be believed all the same.
+
+    Raises:
+        Stale: It is not to be, and the store is not to be asked.
+    """
+    is_stale = max_lag_ms > 0 and core.picture.lag_ms() > max_lag_ms
+    if is_stale and core.settings.when_stale == "refuse":
+        raise Stale(
+            "the picture of revocations is older than max_lag_seconds and when_stale is 'refuse'; "
+            "check that the store can be reached"
+        )
+    return is_stale and core.settings.when_stale == "trust"
+
+
+async def _by_token_doors(
+    core: Core, presented: Credentials, max_lag_ms: float
+) -> Judgement | None:
+    """Judge an access token that is not ours; None where no door knows it."""
+    principal = old_principal(core, presented.access, transport=presented.transport)
+    if principal is None:
+        return None
+    if not _is_current(core, max_lag_ms) and not _trusts(core, max_lag_ms):
+        await core.catch_up(core.shard_of(principal.subject))
+    verdict = core.picture.view.judge(
+        subject=principal.subject,
+        sid=principal.sid,
+        position=principal.position,
+        version=None,
+    )
+    if verdict is not Verdict.GOOD:
+        return Nothing(Revoked("this sign-in was ended; sign in again"))
+    return Known(principal)
 
 
 async def _ask_for_token(core: Core, presented: Credentials, *, trusts: bool) -> Judgement:

@@ -10,27 +10,52 @@ import os
 import secrets as csprng
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
 
+from sojourn.arrivals import CookieDoor, TokenDoor
 from sojourn.browser import Browser
+from sojourn.engine.facts import FactsLoader
 from sojourn.engine.follower import Follower
 from sojourn.engine.keys import Keys
 from sojourn.engine.picture import Bounded, Picture
-from sojourn.errors import Expired, InvalidInput
-from sojourn.handles import new_sid, shard_of_sid, shard_of_subject
+from sojourn.errors import ConfigurationError, Expired, InvalidInput
+from sojourn.handles import SID_RANDOM_BYTES, new_sid, shard_of_sid, shard_of_subject
 from sojourn.messages import Incoming
 from sojourn.model import AuditRecord, Mode, Principal, Session, Transport
-from sojourn.ports import AsyncStore, Clock, StoreInfo
+from sojourn.ports import AsyncStore, Clock, StoreInfo, when_committed
 from sojourn.server_secret import ServerSecrets
 from sojourn.settings import Settings
 
+Call = Callable[..., Awaitable[Any]]
+"""Calls a blocking function of the application's: where it stands, or in a thread."""
 NOTE_MS = 60_000
 """What anybody can repeat with a dead credential is put on the trail once in so long."""
 MAX_AGENT_CHARACTERS = 256
 _cores: weakref.WeakSet[Core] = weakref.WeakSet()
+
+
+async def call_here(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a blocking function in the calling thread, as blocking applications expect."""
+    return function(*args)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """What the application gives the engine to ask.
+
+    Args:
+        facts: Loads a subject's roles, scopes and claims.
+        doors: Recognise the proofs of what was used before.
+        call: Calls them.
+    """
+
+    facts: FactsLoader | None = None
+    doors: Sequence[CookieDoor | TokenDoor] = ()
+    call: Call = call_here
 
 
 class Core:
@@ -43,6 +68,7 @@ class Core:
         clock: The wall clock.
         monotonic_ms: The monotonic clock.
         claims_type: What `Principal.claims` is decoded into.
+        application: What the application gives to ask.
     """
 
     def __init__(
@@ -54,6 +80,7 @@ class Core:
         clock: Clock,
         monotonic_ms: Callable[[], float],
         claims_type: type[Any],
+        application: Application = Application(),
     ) -> None:
         """Prepare; the store is opened at first use."""
         self.settings = settings
@@ -62,6 +89,16 @@ class Core:
         self.clock = clock
         self.browser = Browser(settings)
         self.claims_type = claims_type
+        self.application = application
+        doors = application.doors
+        for door in doors:
+            if not isinstance(door, CookieDoor | TokenDoor):
+                raise ConfigurationError(
+                    f"{type(door).__name__} is no door; those of sojourn.doors are, and what has "
+                    "the members of sojourn.arrivals.CookieDoor or TokenDoor"
+                )
+        self.cookie_doors = tuple(door for door in doors if isinstance(door, CookieDoor))
+        self.token_doors = tuple(door for door in doors if isinstance(door, TokenDoor))
         self._monotonic_ms = monotonic_ms
         self._start_over()
         _cores.add(self)
@@ -81,6 +118,7 @@ class Core:
             monotonic_ms=self._monotonic_ms,
             on_keys=self.keys.mark_outdated,
             shard_of=self.shard_of,
+            when_committed=when_committed(self.store),
         )
 
     # --- beginning and end ------------------------------------------------------------------------
@@ -89,7 +127,9 @@ class Core:
         """Open the store, take the first snapshot and start following, once per process."""
         if self.is_open:
             return self.opened
-        longest_token_ms = self.settings.longest_token_seconds * 1000
+        # What was revoked is remembered for as long as anything that it concerns could come.
+        longest_seconds = [door.longest_seconds for door in self.application.doors]
+        longest_token_ms = max(self.settings.longest_token_seconds, *longest_seconds, 0) * 1000
         info = await self.store.open(longest_token_ms=longest_token_ms)
         if self._follower is not None:
             return self.opened  # another task was first
@@ -144,7 +184,7 @@ class Core:
     def new_sid(self, subject: str) -> str:
         """Make the public name of a new session of a subject; a guest's lands anywhere."""
         shard = self.shard_of(subject) if subject else csprng.randbelow(self.opened.shards)
-        return new_sid(shard, csprng.token_bytes(15))
+        return new_sid(shard, csprng.token_bytes(SID_RANDOM_BYTES))
 
     def shard_of_sid(self, sid: str) -> int | None:
         """Read a sid's shard; None where this store has no such shard."""

@@ -8,7 +8,7 @@ the other wrote, so that nothing is lost. A guest's row comes into being at the 
 from __future__ import annotations
 
 import secrets as csprng
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -156,6 +156,16 @@ def too_large() -> InvalidInput:
         f"session data may be {MAX_DATA_BYTES} bytes as JSON; keep what is large in your "
         "database, by its key"
     )
+
+
+async def put(core: Core, sid: str, values: Mapping[str, Any]) -> None:
+    """Put values into the data of a session that was just made.
+
+    Raises:
+        InvalidInput: Not JSON, or too large.
+    """
+    if values:
+        await _merge(core, sid, {key: _encoded(value) for key, value in values.items()})
 
 
 async def _merge(core: Core, sid: str, changes: dict[str, bytes | None]) -> None:

@@ -12,6 +12,7 @@ from sojourn.engine import data
 from sojourn.engine.answers import Attempt, SignedIn
 from sojourn.engine.core import shown_text
 from sojourn.engine.draft import new_session
+from sojourn.engine.facts import at_login
 from sojourn.engine.grant import grant
 from sojourn.engine.proof import read_owners
 from sojourn.errors import (
@@ -84,6 +85,7 @@ async def login(
         raise InvalidInput(f'carry is a set of keys; write {{"{carry}"}}')
     refuse_cross_site(core, incoming, transport)
     position = (await _usable(core, attempt, canonical)).position
+    facts = await at_login(core, canonical, roles=roles, scopes=scopes, claims=claims)
     session = new_session(
         core,
         incoming,
@@ -92,9 +94,9 @@ async def login(
         transport=transport,
         position=position,
         remember=remember,
-        roles=names(roles, "roles"),
-        scopes=names(scopes, "scopes"),
-        claims=plain_claims(core, claims),
+        roles=names(facts.roles, "roles"),
+        scopes=names(facts.scopes, "scopes"),
+        claims=plain_claims(core, facts.claims),
         amr=names(amr, "amr"),
         client_id=client_id,
     )
@@ -107,7 +109,7 @@ async def login(
     is_counted = core.settings.max_sessions is not None
     making_room = {one for one in replaced if is_counted and one[1] == canonical}
     await _end(core, incoming, making_room)
-    await _store(core, incoming, session)
+    await store_session(core, incoming, session)
     outgoing = signed_in.outgoing + await data.carry_over(core, incoming, session, keys=carry)
     if transport == "cookie":
         await _end(core, incoming, replaced - making_room)
@@ -142,9 +144,22 @@ async def _usable(core: Core, attempt: Attempt | None, subject: str) -> Attempt:
     return attempt
 
 
-async def _store(core: Core, incoming: Incoming, session: Session) -> None:
+async def store_session(
+    core: Core, incoming: Incoming, session: Session, *, action: str = "login", reason: str = ""
+) -> None:
+    """Keep a new session, where its mode keeps any, and put the sign-in on the trail.
+
+    Raises:
+        Superseded: Everything of the subject was revoked since its position was taken.
+        SessionLimit: There are too many already, and `on_excess` is ``refuse``.
+    """
     record = core.audit(
-        "login", incoming=incoming, subject=session.subject, sid=session.sid, mode=session.mode
+        action,
+        incoming=incoming,
+        subject=session.subject,
+        sid=session.sid,
+        mode=session.mode,
+        reason=reason,
     )
     if not MODES[session.mode].is_stored:
         shard = core.shard_of(session.subject)

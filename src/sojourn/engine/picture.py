@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import Any, Generic, TypeVar
 
 from sojourn.handles import shard_of_sid
 from sojourn.model import Entry, Event, Head, Kind, Principal, Session
-from sojourn.ports import Clock, Page
+from sojourn.ports import Clock, Later, Page, at_once
 from sojourn.revocations import Verdict, View
 
 log = logging.getLogger("sojourn.feed")
@@ -133,6 +134,7 @@ class Picture:
         monotonic_ms: The monotonic clock.
         on_keys: Called when the key ring changed or a key was revoked.
         shard_of: Places a subject.
+        when_committed: Acts once the store's writes are there to stay.
     """
 
     def __init__(
@@ -143,6 +145,7 @@ class Picture:
         monotonic_ms: Callable[[], float],
         on_keys: Callable[[], None],
         shard_of: Callable[[str], int] = lambda _: 0,
+        when_committed: Later = at_once,
     ) -> None:
         """Know nothing: lag is infinite."""
         self.view = View()
@@ -155,6 +158,7 @@ class Picture:
         self._began = self.stamp()
         self._on_keys = on_keys
         self._shard_of = shard_of
+        self._when_committed = when_committed
         self._listeners: tuple[OnEntries, ...] = ()
         self._lock = threading.Lock()
 
@@ -192,12 +196,18 @@ class Picture:
     # --- taking in --------------------------------------------------------------------------------
 
     def note(self, entries: tuple[Entry, ...]) -> None:
-        """Take in what this process itself appended, before the follower reads it back."""
+        """Take in what this process itself appended, before the follower reads it back.
+
+        What is rolled back after all is never taken in.
+        """
+        if entries:
+            self._when_committed(partial(self._note, entries))
+
+    def _note(self, entries: tuple[Entry, ...]) -> None:
         with self._lock:
             for entry in entries:
                 self._apply(entry)
-        if entries:
-            self._tell(entries)
+        self._tell(entries)
 
     def cursor(self, shard: int) -> Head | None:
         """Give the place after which to read; None for a snapshot from the beginning."""

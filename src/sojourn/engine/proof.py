@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sojourn import handles, policy
+from sojourn.engine.old_tokens import old_principal
 from sojourn.errors import (
     Expired,
     ExpiredToken,
@@ -150,7 +151,8 @@ async def _owner_by_token(core: Core, token: str) -> tuple[str, str] | None:
         if error.reason == "unknown_kid" and await core.keys.reload_for_unknown_kid(core):
             # A key of another process, that the feed has not told of yet.
             return await _owner_by_token(core, token)
-        return None
+        old = old_principal(core, token, transport="bearer")
+        return (old.sid, old.subject) if old else None
     verdict = core.picture.view.judge(
         subject=claims.sub, sid=claims.sid, position=claims.pos, version=claims.ver
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from typing import TYPE_CHECKING, Any, NoReturn, assert_never, cast
 
 import msgspec
 
 from sojourn import handles, policy
 from sojourn.engine.answers import SignedIn
+from sojourn.engine.arrive import exchange_refresh
 from sojourn.engine.core import shown_agent
 from sojourn.engine.draft import access_expiry_ms
+from sojourn.engine.facts import is_changed, load
 from sojourn.engine.grant import grant
+from sojourn.engine.login import names, plain_claims, refuse_too_large
 from sojourn.engine.proof import REFRESH_LATE, REFRESH_REUSE, Proven, read_proof, why_ended
 from sojourn.errors import (
     Conflict,
@@ -23,7 +26,7 @@ from sojourn.errors import (
     UnsupportedInMode,
 )
 from sojourn.messages import Incoming
-from sojourn.model import AuditRecord, Chain, Purpose, Session, Transport
+from sojourn.model import AuditRecord, Chain, Event, Kind, Purpose, Session, Transport
 from sojourn.policy import Rotation
 
 if TYPE_CHECKING:
@@ -39,6 +42,9 @@ async def refresh(
     """Rotate the refresh handle that a request presents; see `AsyncSojourn.refresh`."""
     await core.ready()
     if refresh_token is not None:
+        exchanged = await exchange_refresh(core, incoming, refresh_token)
+        if exchanged is not None:
+            return exchanged
         return await _refresh(core, incoming, refresh_token, transport="bearer")
     presented = core.browser.credentials(incoming)
     if presented.transport == "cookie" and core.browser.is_cross_site(incoming):
@@ -82,20 +88,25 @@ async def _refresh(
         match decision:
             case Rotation.ROTATE | Rotation.AHEAD:
                 session, audit = _rotated(core, incoming, proven)
+                session, event = await _up_to_date(core, incoming, session)
             case Rotation.SAME:
                 session = proven.session
                 await _note_suspicion(core, incoming, session)
                 return await _granted(core, session, transport)
             case Rotation.LATE:
-                return await _end(core, incoming, proven.session, REFRESH_LATE)
+                await _end(core, incoming, proven.session, REFRESH_LATE)
             case Rotation.THEFT:
-                return await _end(core, incoming, proven.session, REFRESH_REUSE)
+                await _end(core, incoming, proven.session, REFRESH_REUSE)
             case _:  # pragma: no cover - every decision is above
                 assert_never(decision)
         # Made before it is written: what cannot be handed out must not rotate.
         signed_in = await _granted(core, session, transport)
         revision = proven.session.revision
-        if await core.store.replace(session, expected_revision=revision, audit=audit) is not None:
+        written = await core.store.replace(
+            session, expected_revision=revision, event=event, audit=audit
+        )
+        if written is not None:
+            core.picture.note(written.entries)
             return signed_in
         # Somebody else was first: decide again.
     raise Conflict(
@@ -140,6 +151,32 @@ def _rotated(
     return rotated, audit
 
 
+async def _up_to_date(
+    core: Core, incoming: Incoming, session: Session
+) -> tuple[Session, Event | None]:
+    """Give the record with what the application says of its subject now.
+
+    Raises:
+        Revoked: The application knows the subject no more; the session is ended.
+    """
+    if core.application.facts is None:
+        return session, None
+    facts = await load(core, session.subject)
+    if facts is None:
+        await _end(core, incoming, session, "account_removed")
+    renewed = msgspec.structs.replace(
+        session,
+        roles=names(facts.roles, "roles"),
+        scopes=names(facts.scopes, "scopes"),
+        claims=plain_claims(core, facts.claims),
+    )
+    if not is_changed(session, renewed):
+        return session, None
+    refuse_too_large(renewed)
+    renewed = msgspec.structs.replace(renewed, version=session.version + 1)
+    return renewed, Event(kind=Kind.CHANGED, sid=renewed.sid, version=renewed.version)
+
+
 async def _note_refusal(core: Core, incoming: Incoming, text: str, error: Refused) -> None:
     """Put on the trail that a handle of an ended session came back; its MAC was good."""
     sid = cast("Handle", handles.parse(text)).sid
@@ -169,8 +206,8 @@ async def _note_suspicion(core: Core, incoming: Incoming, session: Session) -> N
     await core.store.append(core.shard_of(session.subject), (), audit=(record,))
 
 
-async def _end(core: Core, incoming: Incoming, session: Session, reason: str) -> SignedIn[Any]:
-    """End a session whose old handle came back, and say so."""
+async def _end(core: Core, incoming: Incoming, session: Session, reason: str) -> NoReturn:
+    """End a session, and say why to whoever wanted to refresh it."""
     record = core.audit(
         "revoked", incoming=incoming, subject=session.subject, sid=session.sid, reason=reason
     )

@@ -15,6 +15,8 @@ from sojourn.passwords import new_password, normal_email, normal_password
 from sojourn.server.hashing import Busy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sojourn.aio import AsyncSojourn
     from sojourn.server.accounts import Account, Accounts
     from sojourn.server.hashing import Hasher
@@ -241,9 +243,7 @@ class Service:
 
     async def set_roles(self, account: Account, roles: tuple[str, ...], *, by: str) -> None:
         """Replace an account's roles, in its live sessions too."""
-        named = names(roles, "roles")
-        if len(msgspec.json.encode(named)) > MAX_ROLES_BYTES:
-            raise InvalidInput(f"the roles of an account may be {MAX_ROLES_BYTES} bytes together")
+        named = account_roles(roles)
         await self.accounts.set_roles(account.subject, named)
         await self.sojourn.update(account.subject, roles=named, by=by)
 
@@ -278,6 +278,18 @@ class Service:
         await core.ready()
         record = core.audit(action, subject=account.subject, by=by)
         await core.store.append(0, (), audit=(record,))
+
+
+def account_roles(roles: Iterable[str]) -> tuple[str, ...]:
+    """Check and order the roles of an account.
+
+    Raises:
+        InvalidInput: One is no name, or they are too many for a sign-in to carry.
+    """
+    named = names(roles, "roles")
+    if len(msgspec.json.encode(named)) > MAX_ROLES_BYTES:
+        raise InvalidInput(f"the roles of an account may be {MAX_ROLES_BYTES} bytes together")
+    return named
 
 
 def _why_failed(account: Account | None, *, matches: bool) -> str:

@@ -24,7 +24,7 @@ class Engine:
     Args:
         module: Imported only where it is used: its client is an extra.
         blocking: The class for `Sojourn`.
-        awaited: The class for `AsyncSojourn`.
+        awaited: The class for `AsyncSojourn`; empty where there is none.
         example: A URL, for whoever gave a wrong one.
     """
 
@@ -52,6 +52,12 @@ _REDIS = Engine(
     "redis://host:6379/0 (rediss:// with TLS); redis+sentinel://host:26379,host:26379/service; "
     "redis+cluster://host:6379,host:6379",
 )  # fmt: skip
+_DJANGO = Engine(
+    "sojourn.stores.django",
+    "DjangoStore",
+    "",
+    "django://default, a database of Django's by its alias",
+)
 _NETWORKED = {
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES,
@@ -62,7 +68,13 @@ _NETWORKED = {
         for topology in ("", "+sentinel", "+cluster")
     },
 }
-EXAMPLES = ("memory://", _SQLITE.example, _POSTGRES.example, _REDIS.example)
+EXAMPLES = (
+    "memory://",
+    _SQLITE.example,
+    _POSTGRES.example,
+    _REDIS.example,
+    _DJANGO.example,
+)
 
 
 def async_store(store: str | AsyncStore | Store, *, clock: Clock) -> AsyncStore:
@@ -107,7 +119,7 @@ def blocking_store(store: str | Store, *, clock: Clock) -> Store:
 
 
 def scheme_of(url: str) -> str:
-    """Tell which engine a URL names: ``memory``, ``sqlite``, ``postgresql`` or ``redis``.
+    """Tell which engine a URL names: ``memory``, ``sqlite``, ``postgresql``, ``redis`` or ``django``.
 
     Raises:
         ConfigurationError: None that is known.
@@ -118,6 +130,8 @@ def scheme_of(url: str) -> str:
     parts = urlsplit(url)
     if engine is not None and parts.netloc:
         return "redis" if engine is _REDIS else "postgresql"
+    if parts.scheme == "django" and parts.netloc:
+        return parts.scheme
     if parts.scheme not in {"memory", "sqlite"} or parts.netloc:
         # Neither the whole URL nor its authority: a password may stand there.
         what = f"{parts.scheme}:…" if parts.scheme else "a text without a scheme"
@@ -157,6 +171,8 @@ def _made(url: str, clock: Clock, *, is_async: bool) -> object:
     scheme = scheme_of(url)
     if scheme == "memory":
         return MemoryStore(clock=clock)
+    if scheme == "django":
+        return _on_django(url, clock, is_async=is_async)
     engine = _SQLITE if scheme == "sqlite" else _NETWORKED[urlsplit(url).scheme]
     make = engine.load(engine.awaited if is_async else engine.blocking)
     if engine is _SQLITE:
@@ -164,6 +180,18 @@ def _made(url: str, clock: Clock, *, is_async: bool) -> object:
     # An engine that many machines share has a clock of its own, which alone decides; another one
     # is for tests.
     return make(url, clock=None if clock is system_clock else clock)
+
+
+def _on_django(url: str, clock: Clock, *, is_async: bool) -> object:
+    if is_async:
+        # Django refuses to use a connection in an event loop: it blocks, and is its thread's own.
+        raise ConfigurationError(
+            "django:// is a store on Django's connections, which block and belong to a thread; use "
+            "Sojourn (in an asynchronous view within sync_to_async), or give AsyncSojourn the database "
+            "by its own URL (postgresql://…)"
+        )
+    make = _DJANGO.load(_DJANGO.blocking)
+    return make(unquote(url.partition("://")[2]), clock=None if clock is system_clock else clock)
 
 
 def _refuse_no_store(store: object) -> None:

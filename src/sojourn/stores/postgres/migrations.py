@@ -35,24 +35,45 @@ def apply_postgres_migrations(
             been applied was altered since.
     """
     connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s::bigint)", (_LOCK,))
-    if connection.execute("SELECT pg_catalog.to_regclass('sojourn_migrations')").fetchall() == [
-        (None,)
-    ]:
+    if not _has_any(connection):
         connection.execute(
             "CREATE TABLE sojourn_migrations (namespace text NOT NULL, number integer NOT NULL, "
             "checksum text NOT NULL, PRIMARY KEY (namespace, number))"
         )
-    applied: dict[int, str] = dict(
-        connection.execute(
-            "SELECT number, checksum FROM sojourn_migrations WHERE namespace = %s", (namespace,)
-        ).fetchall()
-    )
+    applied = _applied(connection, namespace)
     for number, script, checksum in pending(applied, namespace=namespace, migrations=migrations):
         # Without parameters psycopg sends a script as it is, whatever it holds.
         connection.execute(script.replace(SCHEMA, _schema(connection)).encode())
         connection.execute(
             "INSERT INTO sojourn_migrations VALUES (%s, %s, %s)", (namespace, number, checksum)
         )
+
+
+def is_up_to_date(
+    connection: psycopg.Connection[Any], *, namespace: str, migrations: Sequence[str]
+) -> bool:
+    """Tell whether nothing is left to apply.
+
+    Raises:
+        ConfigurationError: As `apply_postgres_migrations` does.
+    """
+    applied = _applied(connection, namespace) if _has_any(connection) else {}
+    return not list(pending(applied, namespace=namespace, migrations=migrations))
+
+
+def _has_any(connection: psycopg.Connection[Any]) -> bool:
+    ((table,),) = connection.execute(
+        "SELECT pg_catalog.to_regclass('sojourn_migrations')::text"
+    ).fetchall()
+    return table is not None
+
+
+def _applied(connection: psycopg.Connection[Any], namespace: str) -> dict[int, str]:
+    return dict(
+        connection.execute(
+            "SELECT number, checksum FROM sojourn_migrations WHERE namespace = %s", (namespace,)
+        ).fetchall()
+    )
 
 
 def _schema(connection: psycopg.Connection[Any]) -> str:

@@ -22,6 +22,11 @@ PURGE_ROWS = 1000
 def open_store(connection: psycopg.Connection[Any], *, longest_token_ms: int) -> StoreInfo:
     """See `Store.open`; within a transaction of `PostgresDatabase.set_up`."""
     apply_postgres_migrations(connection, namespace=STORE_NAMESPACE, migrations=STORE_MIGRATIONS)
+    return keep_facts(connection, longest_token_ms=longest_token_ms)
+
+
+def keep_facts(connection: psycopg.Connection[Any], *, longest_token_ms: int) -> StoreInfo:
+    """Say what the store is, deciding it where it is new, and raise its longest token life."""
     connection.execute(
         "INSERT INTO sojourn_meta (id, placement_key, shards) VALUES (1, %s, 1) "
         "ON CONFLICT DO NOTHING",

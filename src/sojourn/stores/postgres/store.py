@@ -34,6 +34,7 @@ from sojourn.stores.postgres.connection import BlockingConnection
 from sojourn.stores.postgres.database import PostgresDatabase
 from sojourn.stores.postgres.feed import PostgresFeed
 from sojourn.stores.postgres.loop import LoopDatabase
+from sojourn.stores.postgres.operations import PostgresOperations, named
 from sojourn.stores.postgres.statements import Deletion, Flow, Statement
 from sojourn.stores.postgres.threads import in_a_thread
 from sojourn.stores.postgres.url import Place, parse_url
@@ -43,32 +44,6 @@ T = TypeVar("T")
 _Awaited = Callable[Concatenate["AsyncPostgresStore", P], "CoroutineType[Any, Any, T]"]
 
 
-def _blocking(
-    describe: Callable[Concatenate[int | None, P], Statement[T]],
-) -> Callable[Concatenate[PostgresStore, P], T]:
-    def operation(self: PostgresStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.run(describe(self.now_ms(), *args, **kwargs))
-
-    return _named(operation, describe)
-
-
-def _blocking_steps(
-    describe: Callable[Concatenate[int | None, P], Flow[T]],
-) -> Callable[Concatenate[PostgresStore, P], T]:
-    def operation(self: PostgresStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        flow = describe(self.now_ms(), *args, **kwargs)
-        answer = None
-        while True:
-            try:
-                statement = flow.send(answer)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            answer = self.run(statement)
-
-    return _named(operation, describe)
-
-
 def _awaited(
     describe: Callable[Concatenate[int | None, P], Statement[T]],
 ) -> _Awaited[P, T]:
@@ -76,7 +51,7 @@ def _awaited(
         statement = describe(self.now_ms(), *args, **kwargs)
         return await self.run(statement)
 
-    return cast("_Awaited[P, T]", _named(operation, describe))
+    return cast("_Awaited[P, T]", named(operation, describe))
 
 
 def _awaited_steps(
@@ -93,19 +68,10 @@ def _awaited_steps(
                 return result
             answer = await self.run(statement)
 
-    return cast("_Awaited[P, T]", _named(operation, describe))
+    return cast("_Awaited[P, T]", named(operation, describe))
 
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _named(operation: F, described: Callable[..., Any]) -> F:
-    operation.__name__ = described.__name__
-    operation.__doc__ = described.__doc__
-    return operation
-
-
-class PostgresStore:
+class PostgresStore(PostgresOperations):
     """A `Store` in PostgreSQL.
 
     Args:
@@ -119,14 +85,15 @@ class PostgresStore:
         Raises:
             ConfigurationError: The URL cannot be understood.
         """
+        super().__init__(clock=clock)
         self.database = PostgresDatabase(url)
-        self._clock = clock
 
     @classmethod
     def on(cls, database: PostgresDatabase, *, clock: Clock | None) -> PostgresStore:
         """Make one on a database that nobody else closes."""
         store = cls.__new__(cls)
-        store.database, store._clock = database, clock  # noqa: SLF001 - its own class
+        PostgresOperations.__init__(store, clock=clock)
+        store.database = database
         return store
 
     def open(self, *, longest_token_ms: int) -> StoreInfo:
@@ -143,10 +110,6 @@ class PostgresStore:
         """See `Store.feed`."""
         return _feed(self.database.place, self._clock)
 
-    def now_ms(self) -> int | None:
-        """Read a test's clock, if there is one."""
-        return None if self._clock is None else self._clock()
-
     def run(self, statement: Statement[T]) -> T:
         """Send a statement and understand its answer."""
 
@@ -156,22 +119,6 @@ class PostgresStore:
             return statement.answer(cursor.fetchall())
 
         return self.database.use(ask, is_repeatable=statement.is_repeatable)
-
-    head = _blocking(records.head)
-    create = _blocking(sessions.create)
-    get = _blocking(sessions.get)
-    replace = _blocking(sessions.replace)
-    delete = _blocking(sessions.delete)
-    delete_subject = _blocking_steps(sessions.delete_subject)
-    list = _blocking(sessions.list_sessions)
-    append = _blocking(records.append)
-    read = _blocking(records.read)
-    get_data = _blocking(records.get_data)
-    put_data = _blocking(records.put_data)
-    get_document = _blocking(records.get_document)
-    put_document = _blocking(records.put_document)
-    read_audit = _blocking(records.read_audit)
-    purge = _blocking_steps(records.purge)
 
 
 class AsyncPostgresStore:

@@ -20,6 +20,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def refuse_old_sqlite() -> None:
+    """Make sure that tables can be made.
+
+    Raises:
+        ConfigurationError: Python's SQLite is too old.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise ConfigurationError(
+            f"SQLite {sqlite3.sqlite_version} is too old, {'.'.join(map(str, OLDEST_SQLITE))} is "
+            "needed; use a Python with a newer one, or another store"
+        )
+
+
 class Database:
     """A SQLite file with this process's readers and its one writer.
 
@@ -43,11 +56,7 @@ class Database:
                 f"a SQLite store needs a file, not {str(path)!r}: each connection would have a database "
                 "of its own; use memory:// for a store of the process"
             )
-        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-            raise ConfigurationError(
-                f"SQLite {sqlite3.sqlite_version} is too old, {'.'.join(map(str, OLDEST_SQLITE))} is "
-                "needed; use a Python with a newer one, or another store"
-            )
+        refuse_old_sqlite()
         self.path = str(path)
         self._durable = durable
         self._file: SqliteFile | None = None

@@ -98,17 +98,36 @@ def apply_migrations(
         "CREATE TABLE IF NOT EXISTS sojourn_migrations (namespace TEXT NOT NULL, "
         "number INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (namespace, number)) STRICT"
     )
-    applied: dict[int, str] = dict(
-        connection.execute(
-            "SELECT number, checksum FROM sojourn_migrations WHERE namespace = ?", (namespace,)
-        ).fetchall()
-    )
+    applied = _applied(connection, namespace)
     for number, script, checksum in pending(applied, namespace=namespace, migrations=migrations):
         for statement in _statements(script):
             connection.execute(statement)
         connection.execute(
             "INSERT INTO sojourn_migrations VALUES (?, ?, ?)", (namespace, number, checksum)
         )
+
+
+def is_up_to_date(
+    connection: sqlite3.Connection, *, namespace: str, migrations: Sequence[str]
+) -> bool:
+    """Tell whether nothing is left to apply.
+
+    Raises:
+        ConfigurationError: As `apply_migrations` does.
+    """
+    has_any = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'sojourn_migrations'"
+    ).fetchall()
+    applied = _applied(connection, namespace) if has_any else {}
+    return not list(pending(applied, namespace=namespace, migrations=migrations))
+
+
+def _applied(connection: sqlite3.Connection, namespace: str) -> dict[int, str]:
+    return dict(
+        connection.execute(
+            "SELECT number, checksum FROM sojourn_migrations WHERE namespace = ?", (namespace,)
+        ).fetchall()
+    )
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -23,6 +23,11 @@ _decode_audit = msgspec.msgpack.Decoder(AuditRecord).decode
 def open_store(connection: Connection, *, longest_token_ms: int) -> StoreInfo:
     """See `Store.open`; within the writer's transaction."""
     apply_migrations(connection, namespace=STORE_NAMESPACE, migrations=STORE_MIGRATIONS)
+    return keep_facts(connection, longest_token_ms=longest_token_ms)
+
+
+def keep_facts(connection: Connection, *, longest_token_ms: int) -> StoreInfo:
+    """Say what the store is, deciding it where it is new, and raise its longest token life."""
     connection.execute(
         "INSERT OR IGNORE INTO sojourn_meta (id, placement_key, shards, longest_token_ms) "
         "VALUES (1, ?, 1, 0)",

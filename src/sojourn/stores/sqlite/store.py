@@ -31,9 +31,10 @@ from sojourn.stores.memory import system_clock
 from sojourn.stores.sqlite import entries, records, sessions
 from sojourn.stores.sqlite.database import Database
 from sojourn.stores.sqlite.feed import SqliteFeed
+from sojourn.stores.sqlite.operations import SqliteOperations
 
 
-class SqliteStore:
+class SqliteStore(SqliteOperations):
     """A `Store` in a SQLite file.
 
     Args:
@@ -47,13 +48,14 @@ class SqliteStore:
     ) -> None:
         """Open nothing yet."""
         self.database = Database(path, durable=durable)
-        self._clock = clock
+        super().__init__(self.database, clock=clock)
 
     @classmethod
     def on(cls, database: Database, *, clock: Clock) -> SqliteStore:
         """Make one on a database that somebody else opens and closes."""
         store = cls.__new__(cls)
-        store.database, store._clock = database, clock  # noqa: SLF001 - its own class
+        store.database = database
+        SqliteOperations.__init__(store, database, clock=clock)
         return store
 
     def open(self, *, longest_token_ms: int) -> StoreInfo:
@@ -68,139 +70,6 @@ class SqliteStore:
     def feed(self) -> SqliteFeed:
         """See `Store.feed`."""
         return SqliteFeed(self.database.file, self)
-
-    def purge(self) -> int:
-        """See `Store.purge`; other writes come in between."""
-        removed = 0
-        while some := self.database.write(records.purge_some, self._clock):
-            removed += some
-        return removed
-
-    def head(self, shard: int) -> Head:
-        """See `Store.head`."""
-        return self.database.read(entries.head, shard)
-
-    def create(
-        self,
-        session: Session,
-        *,
-        limit: int | None,
-        on_excess: OnExcess,
-        audit: Sequence[AuditRecord] = (),
-        ended_audit: AuditRecord | None = None,
-    ) -> Created:
-        """See `Store.create`."""
-        return self.database.write(
-            sessions.create,
-            self._clock,
-            session,
-            limit=limit,
-            on_excess=on_excess,
-            audit=audit,
-            ended_audit=ended_audit,
-        )
-
-    def get(self, sid: str) -> Found:
-        """See `Store.get`."""
-        return self.database.read(sessions.get, self._clock, sid)
-
-    def replace(
-        self,
-        session: Session,
-        *,
-        expected_revision: int,
-        event: Event | None = None,
-        audit: Sequence[AuditRecord] = (),
-    ) -> Written | None:
-        """See `Store.replace`."""
-        return self.database.write(
-            sessions.replace,
-            self._clock,
-            session,
-            expected_revision=expected_revision,
-            event=event,
-            audit=audit,
-        )
-
-    def delete(
-        self,
-        sid: str,
-        *,
-        subject: str | Any_,
-        reason: str,
-        audit: Sequence[AuditRecord] = (),
-    ) -> Deleted:
-        """See `Store.delete`."""
-        return self.database.write(
-            sessions.delete, self._clock, sid, subject=subject, reason=reason, audit=audit
-        )
-
-    def delete_subject(
-        self,
-        subject: str,
-        *,
-        keep: str | None,
-        reason: str,
-        audit: Sequence[AuditRecord] = (),
-    ) -> Deleted:
-        """See `Store.delete_subject`."""
-        return self.database.write(
-            sessions.delete_subject, self._clock, subject, keep=keep, reason=reason, audit=audit
-        )
-
-    def list(self, subject: str) -> Sequence[Session]:
-        """See `Store.list`."""
-        return self.database.read(sessions.list_sessions, self._clock, subject)
-
-    def append(
-        self,
-        shard: int,
-        events: Sequence[Event],
-        *,
-        audit: Sequence[AuditRecord] = (),
-        above: int = 0,
-    ) -> Written:
-        """See `Store.append`."""
-        return self.database.write(
-            entries.append, self._clock, shard, events, audit=audit, above=above
-        )
-
-    def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
-        """See `Store.read`."""
-        return self.database.read(entries.read, shard, after=after, limit=limit)
-
-    def get_data(self, sid: str) -> Versioned | None:
-        """See `Store.get_data`."""
-        return self.database.read(records.get_data, sid)
-
-    def put_data(self, sid: str, payload: bytes, *, expected_version: int) -> bool:
-        """See `Store.put_data`."""
-        return self.database.write(
-            records.put_data, self._clock, sid, payload, expected_version=expected_version
-        )
-
-    def get_document(self, name: str) -> Versioned | None:
-        """See `Store.get_document`."""
-        return self.database.read(records.get_document, name)
-
-    def put_document(self, name: str, payload: bytes, *, expected_version: int) -> bool:
-        """See `Store.put_document`."""
-        return self.database.write(
-            records.put_document, name, payload, expected_version=expected_version
-        )
-
-    def read_audit(
-        self,
-        *,
-        after: int = 0,
-        limit: int = 100,
-        subject: str | None = None,
-        sid: str | None = None,
-    ) -> Sequence[AuditLine]:
-        """See `Store.read_audit`."""
-        return self.database.read(
-            records.read_audit, after=after, limit=limit, subject=subject, sid=sid
-        )
 
 
 class AsyncSqliteStore:

@@ -1,0 +1,1 @@
+"""Sojourn for Django: ``INSTALLED_APPS = ["sojourn.django", …]``."""
