@@ -1,6 +1,13 @@
 """Django's settings for all tests that need Django; imported as ``django_settings``."""
 
+import json
+import os
+
 SECRET_KEY = "not a secret, the tests' own"
 USE_TZ = True
 INSTALLED_APPS = ["sojourn.django"]
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DATABASES = {
+    "default": json.loads(os.environ.get("DJANGO_TEST_DATABASE", "null"))
+    or {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+}
+"""Where tests run in a process of their own, whoever starts it may name another."""

@@ -17,6 +17,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -277,7 +278,7 @@ def _is_of_server(kind: type[SojournError]) -> bool:
 # --- events ---------------------------------------------------------------------------------------
 
 _WRITERS = {"audit", "_note", "AuditRecord"}
-"""What makes a line of the audit trail, or passes one on; the action is a text among its arguments."""
+"""What makes a line of the audit trail, or passes one on; the action is a text it is given."""
 
 
 def calls() -> Iterator[tuple[Path, str, ast.Call]]:
@@ -288,10 +289,33 @@ def calls() -> Iterator[tuple[Path, str, ast.Call]]:
                 yield path, getattr(node.func, "attr", getattr(node.func, "id", "")), node
 
 
+@cache
+def constants() -> dict[str, set[str]]:
+    """Give the texts that modules name in capitals."""
+    found: dict[str, set[str]] = {}
+    for path in sources():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                for name in node.targets:
+                    if isinstance(name, ast.Name) and isinstance(node.value.value, str):
+                        found.setdefault(name.id, set()).add(node.value.value)
+    return {name: texts for name, texts in found.items() if name.isupper()}
+
+
+def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Go over all functions in the sources."""
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield path, node
+
+
 def texts_of(node: ast.expr) -> set[str]:
-    """Give every text an expression may be: of a conditional one, both."""
+    """Give every text an expression may be: of a conditional one, both; of a constant, its text."""
     if isinstance(node, ast.IfExp):
         return texts_of(node.body) | texts_of(node.orelse)
+    if isinstance(node, ast.Name):
+        return constants().get(node.id, set())
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return {node.value}
     return set()
@@ -300,11 +324,17 @@ def texts_of(node: ast.expr) -> set[str]:
 def audit_actions() -> dict[str, set[str]]:
     """Find every action that the sources write, and the files that do."""
     found: dict[str, set[str]] = {}
+
+    def note(path: Path, actions: Iterable[ast.expr | None]) -> None:
+        for action in set().union(*(texts_of(one) for one in actions if one is not None)):
+            found.setdefault(action, set()).add(path.relative_to(SRC).as_posix())
+
     for path, name, call in calls():
-        if name in _WRITERS:
-            named = [keyword.value for keyword in call.keywords if keyword.arg == "action"]
-            for action in set().union(*map(texts_of, [*call.args, *named])):
-                found.setdefault(action, set()).add(path.relative_to(SRC).as_posix())
+        note(path, call.args if name in _WRITERS else ())
+        note(path, [keyword.value for keyword in call.keywords if keyword.arg == "action"])
+    for path, function in functions():
+        arguments = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+        note(path, [default for argument, default in arguments if argument.arg == "action"])
     return found
 
 

@@ -48,10 +48,10 @@ async def clear(request: Request) -> Answer:
     return done(request, {"deleted": NOTES.clear(await owner_of(request))})
 
 
-@routes("POST", "/notes/{number}/delete")
+@routes("POST", "/notes/{note}/delete")
 async def delete(request: Request) -> Answer:
-    owner, number = await owner_of(request), request.params["number"]
-    if not (number.isdecimal() and NOTES.delete(owner, int(number))):
+    owner = await owner_of(request)
+    if not NOTES.delete(owner, request.params["note"]):
         raise NoSuchPage("there is no such note")
     return done(request, {})
 

@@ -39,12 +39,12 @@ class Values:
             raise BadInput(f"{name} holds what is no text")
         return value
 
-    def one_of(self, name: str, *choices: str) -> str:
+    def one_of(self, name: str, *choices: str) -> Any:
         """Give one of these; the first where none is asked for."""
         value = self._values.get(name, choices[0])
         if value not in choices:
             raise BadInput(f"{name} is one of {', '.join(choices)}")
-        return str(value)
+        return value
 
     def get(self, name: str) -> str | None:
         """Give a text, or None."""

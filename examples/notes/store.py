@@ -1,5 +1,6 @@
 """The notes, in SQLite. A connection for each call: a call is short, and any thread may make it."""
 
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -7,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 Note = dict[str, Any]
-_LARGEST_ID = 2**63 - 1  # what SQLite can keep
 
 
 @contextmanager
@@ -26,32 +26,31 @@ class Notes:
         self._path = path
         with connected(path) as database:
             database.execute(
-                "CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY AUTOINCREMENT, "
+                "CREATE TABLE IF NOT EXISTS notes (id TEXT PRIMARY KEY, "
                 "owner TEXT NOT NULL, text TEXT NOT NULL, written_at INTEGER NOT NULL)"
             )
 
     def of(self, owner: str) -> list[Note]:
         with connected(self._path) as database:
             rows = database.execute(
-                "SELECT id, text, written_at FROM notes WHERE owner = ? ORDER BY id DESC", (owner,)
+                "SELECT id, text, written_at FROM notes WHERE owner = ? ORDER BY rowid DESC",
+                (owner,),
             ).fetchall()
         return [dict(zip(("id", "text", "written_at"), row, strict=True)) for row in rows]
 
     def add(self, owner: str, text: str) -> Note:
-        note: Note = {"text": text, "written_at": int(time.time())}
+        note = {"id": secrets.token_hex(8), "text": text, "written_at": int(time.time())}
         with connected(self._path) as database:
-            cursor = database.execute(
-                "INSERT INTO notes (owner, text, written_at) VALUES (?, ?, ?)",
-                (owner, text, note["written_at"]),
+            database.execute(
+                "INSERT INTO notes VALUES (:id, :owner, :text, :written_at)",
+                note | {"owner": owner},
             )
-        return {"id": cursor.lastrowid} | note
+        return note
 
-    def delete(self, owner: str, number: int) -> bool:
-        """Delete a note, if it is the owner's."""
+    def delete(self, owner: str, note: str) -> bool:
+        """Delete a note by its id, if it is the owner's."""
         with connected(self._path) as database:
-            cursor = database.execute(
-                "DELETE FROM notes WHERE owner = ? AND id = ?", (owner, min(number, _LARGEST_ID))
-            )
+            cursor = database.execute("DELETE FROM notes WHERE owner = ? AND id = ?", (owner, note))
         return cursor.rowcount == 1
 
     def clear(self, owner: str) -> int:

@@ -62,7 +62,7 @@ async def add(request: Request) -> Response:
 
 @auth.requires
 async def delete(request: Request) -> Response:
-    if not NOTES.delete(owner_of(request), request.path_params["number"]):
+    if not NOTES.delete(owner_of(request), request.path_params["note"]):
         raise HTTPException(404)
     return done(request, {})
 
@@ -224,7 +224,7 @@ app = Starlette(
         Route("/", home),
         Route("/notes", add, methods=["POST"]),
         Route("/notes/clear", clear, methods=["POST"]),
-        Route("/notes/{number:int}/delete", delete, methods=["POST"]),
+        Route("/notes/{note}/delete", delete, methods=["POST"]),
         WebSocketRoute("/live", live),
         Mount("/static", StaticFiles(directory=notes.STATIC)),
         *SIGNING_IN,

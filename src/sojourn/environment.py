@@ -37,7 +37,7 @@ def settings_from(
     for field in fields(Settings):
         text = environ.get(PREFIX + field.name.upper())
         if field.init and text is not None and field.name not in values:
-            values[field.name] = _parsed(field.name, text)
+            values[field.name] = parsed_setting(field.name, text)
     if not values.get("url"):
         raise ConfigurationError(
             "no url was given; say where browsers reach the application: "
@@ -51,7 +51,7 @@ def settings_from(
     return Settings(**values)
 
 
-def _parsed(name: str, text: str) -> Any:
+def parsed_setting(name: str, text: str) -> Any:
     hint = _HINTS[name]
     try:
         if "tuple" in str(hint):

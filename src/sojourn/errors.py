@@ -43,6 +43,13 @@ class UnsupportedInMode(SojournError):
     status = 409
 
 
+class BadRequest(SojournError):
+    """The body is not what a call takes; for the client, which the detail tells where it goes wrong."""
+
+    code = "invalid_request"
+    status = 400
+
+
 class InvalidInput(SojournError):
     """A value given to the library is not one it can keep; for the caller that passed it."""
 

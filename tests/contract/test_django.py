@@ -6,6 +6,31 @@ from django_databases import KINDS, database
 from sojourn.testing.contract import StoreContract
 
 
+class PerRequest:
+    """A store whose every call is a request of its own, after which Django closes its connections.
+
+    Each coroutine that asks has a connection of its own, and they are many.
+    """
+
+    def __init__(self, store):
+        self._store = store
+        self.feed = store.feed
+
+    def __getattr__(self, name):
+        """Make a request of an operation."""
+        from django.db import connections
+
+        operation = getattr(self._store, name)
+
+        def request(*args, **kwargs):
+            try:
+                return operation(*args, **kwargs)
+            finally:
+                connections.close_all()
+
+        return request
+
+
 class _OnDjango(StoreContract):
     kind = ""
 
@@ -20,7 +45,7 @@ class _OnDjango(StoreContract):
         """Make one on a new database."""
         from sojourn.stores.django import DjangoStore
 
-        return DjangoStore(self.alias, clock=clock)
+        return PerRequest(DjangoStore(self.alias, clock=clock))
 
     def make_another(self, store, clock):
         """Use the same database again."""

@@ -29,8 +29,11 @@ from notes import People  # noqa: E402
 _UVICORN = ("uvicorn", "--app-dir", "{folder}", "--log-level", "warning")
 _GUNICORN = ("gunicorn", "--chdir", "{folder}", "--threads", "4", "--log-level", "warning")
 SERVERS = {
+    "fastapi": _UVICORN,
     "starlette": _UVICORN,
     "asgi": _UVICORN,
+    "flask": _GUNICORN,
+    "wsgi": _GUNICORN,
 }
 
 
@@ -86,9 +89,7 @@ def people_of(folder: Path) -> Any:
 
 
 @contextmanager
-def running(
-    name: str, mode: str, folder: Path, *, module: str = "app"
-) -> Iterator[Application]:
+def running(name: str, mode: str, folder: Path, *, module: str = "app") -> Iterator[Application]:
     """Run an application as long as the block does; it must then end by itself."""
     people = people_of(folder)
     port = free_port()

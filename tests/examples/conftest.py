@@ -17,7 +17,7 @@ EVERY = [
 ]
 
 
-@pytest.fixture(scope="module", params=EVERY)
+@pytest.fixture(scope="session", params=EVERY)
 def application(request, tmp_path_factory) -> Iterator[Application]:
     """An application in a mode."""
     name, mode = request.param

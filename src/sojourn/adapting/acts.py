@@ -94,6 +94,7 @@ async def access_token(core: Core, state: RequestState, *, audience: str = "") -
 async def logout(core: Core, state: RequestState) -> None:
     """See `AsyncSojourn.logout`."""
     state.outgoing = await revoke.logout(core, state.incoming)
+    state.incoming = core.browser.after(state.incoming, state.outgoing)
     state.checked, state.data = NOBODY, None
 
 

@@ -12,3 +12,10 @@ class SojournConfig(AppConfig):
     label = "sojourn"
     verbose_name = "Sojourn"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the checks, and listen to what happens to users."""
+        from sojourn.django import checks  # noqa: F401, PLC0415 - registered by being imported
+        from sojourn.django.endings import connect  # noqa: PLC0415 - models are there by now
+
+        connect()

@@ -87,7 +87,7 @@ _PLAIN_BCRYPT = re.compile(rf"(?:bcrypt\$)?({_BCRYPT})")
 _DJANGO_BCRYPT_SHA256 = re.compile(rf"bcrypt_sha256\$({_BCRYPT})")
 _PASSLIB_BCRYPT_SHA256 = re.compile(
     r"\$bcrypt-sha256\$(?:(?P<v2>v=2),t=2b,r=|2[ab],)"
-    rf"(?P<cost>\d\d)\$(?P<salt>{_BCRYPT64}{{22}})\$(?P<digest>{_BCRYPT64}{{31}})"
+    rf"(?P<cost>\d\d?)\$(?P<salt>{_BCRYPT64}{{22}})\$(?P<digest>{_BCRYPT64}{{31}})"
 )
 
 
@@ -107,7 +107,7 @@ def _passlib_bcrypt_sha256(found: re.Match[str]) -> Matches:
             return b64encode(hmac.digest(salt, password, "sha256"))
         return b64encode(hashlib.sha256(password).digest())
 
-    return _bcrypt(f"$2b${found['cost']}${found['salt']}{found['digest']}", prepared)
+    return _bcrypt(f"$2b${found['cost']:0>2}${found['salt']}{found['digest']}", prepared)
 
 
 def _bcrypt(text: str, prepared: Callable[[bytes], bytes]) -> Matches:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sojourn.engine.core import Core
 
 MAX_ATTEMPTS = 5
+GUEST_LIFE_MS = 30 * DAY * 1000
 
 
 class SessionData(MutableMapping[str, Any]):
@@ -139,7 +140,7 @@ async def save(core: Core, incoming: Incoming, data: SessionData) -> Outgoing:
         raise too_large()
     outgoing = NOTHING_TO_SEND
     if not data.sid:
-        outgoing = await _become_guest(core, incoming, data)
+        outgoing = await become_guest(core, incoming, data)
     elif data.guest is not None and is_touch_due(data.guest, now_ms=core.clock()):
         touched = msgspec.structs.replace(
             data.guest, seen_at_ms=core.clock(), revision=data.guest.revision + 1
@@ -188,7 +189,7 @@ async def _merge(core: Core, sid: str, changes: dict[str, bytes | None]) -> None
     raise Conflict("the session's data could not be saved: it kept changing, or was ended")
 
 
-async def _become_guest(core: Core, incoming: Incoming, data: SessionData) -> Outgoing:
+async def become_guest(core: Core, incoming: Incoming, data: SessionData) -> Outgoing:
     """Make the row of a visitor at the first write, and give them its handle."""
     now_ms = core.clock()
     draft = new_session(
@@ -204,7 +205,7 @@ async def _become_guest(core: Core, incoming: Incoming, data: SessionData) -> Ou
     guest = msgspec.structs.replace(
         draft,
         chains={Purpose.GUEST: Chain(1, core.secrets.current.id, now_ms)},
-        expires_at_ms=now_ms + 30 * DAY * 1000,
+        expires_at_ms=now_ms + GUEST_LIFE_MS,
         idle_ms=core.settings.guest_ttl_seconds * 1000,
     )
     created = await core.store.create(guest, limit=_guest_limit(core), on_excess="end_oldest")
@@ -240,6 +241,11 @@ async def carry_over(
         carried = {key: bytes(value) for key, value in values.items() if key in wanted}
         if carried:
             await _merge(core, session.sid, dict(carried))
-    deleted = await core.store.delete(guest.sid, subject="", reason="signed_in")
-    core.picture.note(deleted.entries)
+    await end_guest(core, guest, reason="signed_in")
     return core.browser.remove_cookies(frozenset({core.browser.names.guest}))
+
+
+async def end_guest(core: Core, guest: Session, *, reason: str) -> None:
+    """End a visitor's row, with their data."""
+    deleted = await core.store.delete(guest.sid, subject="", reason=reason)
+    core.picture.note(deleted.entries)

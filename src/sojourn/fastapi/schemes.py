@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI
 from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer as HTTPBearerModel, SecurityBase
 from fastapi.security.base import SecurityBase as Scheme
 
@@ -37,7 +38,8 @@ def cookie(name: str) -> Shown:
     """Show that a browser sends a cookie by itself."""
     description = "Set by a sign-in with transport `cookie`; a browser sends it by itself."
     return Shown(
-        "cookieAuth", APIKey.model_validate({"in": APIKeyIn.cookie, "name": name, "description": description})
+        "cookieAuth",
+        APIKey.model_validate({"in": APIKeyIn.cookie, "name": name, "description": description}),
     )
 
 
@@ -52,11 +54,26 @@ _PROBLEM: dict[str, Any] = {
         "detail": {"type": "string"},
     },
 }
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"description": description, "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}
-    for status, description in (
-        (401, "Nobody is signed in, or not recently enough."),
-        (403, "Whoever is signed in may not do this."),
-    )
+_REFUSALS = {
+    "401": "Nobody is signed in, or not recently enough.",
+    "403": "Whoever is signed in may not do this.",
 }
-"""For ``responses=`` of a route or router: what a refusal looks like (RFC 9457)."""
+
+
+def describe_refusals(app: FastAPI) -> None:
+    """Have OpenAPI say of each guarded operation how it refuses (RFC 9457)."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        for operations in document.get("paths", {}).values():
+            for operation in operations.values():
+                if isinstance(operation, dict) and operation.get("security"):
+                    for status, description in _REFUSALS.items():
+                        content = {MEDIA_TYPE: {"schema": _PROBLEM}}
+                        refusal = {"description": description, "content": content}
+                        operation.setdefault("responses", {}).setdefault(status, refusal)
+        return document
+
+    # FastAPI's documented way to extend what it generates.
+    app.openapi = openapi  # type: ignore[method-assign]

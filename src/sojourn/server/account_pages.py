@@ -8,10 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sojourn.adapting.endpoints import end_own
+from sojourn.asgi.scope import state_of
 from sojourn.errors import InvalidCredentials, Refused, SojournError, Unauthenticated
 from sojourn.passwords import MIN_CHARACTERS, WeakPassword
 from sojourn.server.agents import describe_agent
-from sojourn.server.api import stored
 from sojourn.server.forms import check_password, form_errors, read_form
 from sojourn.server.html import page, see_other
 from sojourn.server.words import MODES, instant, recognised_by, sentence
@@ -20,7 +21,6 @@ from sojourn.starlette import incoming_of
 if TYPE_CHECKING:
     from sojourn.engine.answers import SessionInfo
     from sojourn.model import Principal
-    from sojourn.server.api import Api
     from sojourn.server.service import Service
     from sojourn.starlette import Auth
 
@@ -31,15 +31,13 @@ class AccountPages:
     Args:
         auth: The adapter.
         service: The accounts.
-        api: The JSON API, which ends sessions by the same rules.
         is_open: Whether anybody may register.
     """
 
-    def __init__(self, auth: Auth[Any], service: Service, api: Api, *, is_open: bool) -> None:
+    def __init__(self, auth: Auth[Any], service: Service, *, is_open: bool) -> None:
         """Take the parts."""
         self._auth = auth
         self._service = service
-        self._api = api
         self._is_open = is_open
 
     def routes(self) -> list[Route]:
@@ -104,7 +102,7 @@ class AccountPages:
                 await self._auth.logout(request)
                 return see_other("/", done="signed-out")
             case sid:
-                await self._api.end_own(request, stored(principal), sid)
+                await end_own(self._auth.sojourn.core, state_of(request), sid)
                 return see_other("/devices", done="session-ended")
 
     async def _revoke_all(

@@ -10,11 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sojourn.adapting.endpoints import shown_session
+from sojourn.errors import BadRequest
 from sojourn.keyring import RingKey
 from sojourn.model import ANY, AuditRecord
 from sojourn.server.accounts import parse_roles
-from sojourn.server.api import NO_CONTENT, answer, shown_session
-from sojourn.server.requests import BadRequest, read_json
+from sojourn.server.api import NO_CONTENT, answer
+from sojourn.server.requests import read_json
 from sojourn.starlette import Auth, incoming_of
 
 if TYPE_CHECKING:

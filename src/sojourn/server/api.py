@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sojourn.engine.answers import SessionInfo
-from sojourn.errors import NotFound, UnsupportedInMode
-from sojourn.handles import is_sid
-from sojourn.model import Mode, Principal, Tombstone, Transport
-from sojourn.server.requests import read_json, read_optional_json
+from sojourn.adapting.endpoints import ENDPOINTS, Asked, Endpoint
+from sojourn.asgi.scope import state_of
+from sojourn.errors import NotFound
+from sojourn.model import Mode, Transport
+from sojourn.server.requests import read_body, read_json, require_json
 from sojourn.starlette import Auth, incoming_of
 
 if TYPE_CHECKING:
@@ -37,18 +37,6 @@ class LoginBody(msgspec.Struct, forbid_unknown_fields=True):
     remember: bool = True
 
 
-class RefreshBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /auth/refresh` of a bearer client."""
-
-    refresh_token: str | None = None
-
-
-class AudienceBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /auth/access-token`."""
-
-    audience: str = ""
-
-
 class PasswordBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /auth/password`."""
 
@@ -60,13 +48,6 @@ class ConfirmBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /auth/confirm`."""
 
     password: str
-
-
-class MoveBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /auth/mode`; bearer clients of mode hybrid send their refresh token too."""
-
-    mode: Mode
-    refresh_token: str | None = None
 
 
 def answer(value: Any, status: int = 200) -> Response:
@@ -102,16 +83,8 @@ class Api:
         return [
             Route("/auth/register", self.register, methods=["POST"]),
             Route("/auth/login", self.login, methods=["POST"]),
-            Route("/auth/session", self.session, methods=["GET"]),
-            Route("/auth/refresh", self.refresh, methods=["POST"]),
-            Route("/auth/access-token", self.access_token, methods=["POST"]),
-            Route("/auth/mode", self.move, methods=["POST"]),
+            *(self._route(endpoint) for endpoint in ENDPOINTS),
             Route("/auth/confirm", self.confirm, methods=["POST"]),
-            Route("/auth/logout", self.logout, methods=["POST"]),
-            Route("/auth/logout-others", self.logout_others, methods=["POST"]),
-            Route("/auth/logout-all", self.logout_all, methods=["POST"]),
-            Route("/auth/sessions", self.sessions, methods=["GET"]),
-            Route("/auth/sessions/{sid}", self.end_session, methods=["DELETE"]),
             Route("/auth/password", self.password, methods=["POST"]),
             Route("/.well-known/jwks.json", self.jwks, methods=["GET"]),
             Route("/.well-known/openid-configuration", self.metadata, methods=["GET"]),
@@ -140,80 +113,25 @@ class Api:
         )
         return answer(self.auth.hand_out(request, signed_in).public())
 
-    async def session(self, request: Request) -> Response:
-        """Say who is signed in."""
-        return answer(shown_principal(await self.auth.current(request)))
+    def _route(self, endpoint: Endpoint) -> Route:
+        async def act(request: Request) -> Response:
+            body = await read_body(request)
+            if body:
+                require_json(request)
+            asked = Asked(body=body, sid=request.path_params.get("sid", ""))
+            done = await endpoint.act(self.auth.sojourn.core, state_of(request), asked)
+            self.auth.changed(request)
+            if done.document is None:
+                return Response(status_code=NO_CONTENT)
+            return answer(done.document)
 
-    async def refresh(self, request: Request) -> Response:
-        """Rotate the refresh handle, from the body or the cookie."""
-        body = await read_optional_json(request, RefreshBody())
-        signed_in = await self.auth.refresh(request, refresh_token=body.refresh_token)
-        return answer(signed_in.public())
-
-    async def access_token(self, request: Request) -> Response:
-        """Give a live session's short access token."""
-        body = await read_optional_json(request, AudienceBody())
-        signed_in = await self.auth.access_token(request, audience=body.audience)
-        return answer(signed_in.public())
-
-    async def move(self, request: Request) -> Response:
-        """Exchange a live session for one of another mode."""
-        body = await read_json(request, MoveBody)
-        moved = await self.auth.move(request, mode=body.mode, refresh_token=body.refresh_token)
-        return answer(moved.public())
+        return Route("/auth" + endpoint.path, act, methods=[endpoint.method], name=endpoint.name)
 
     async def confirm(self, request: Request) -> Response:
         """Re-authenticate by password."""
         body = await read_json(request, ConfirmBody)
         signed_in = await self.service.confirm(incoming_of(request), body.password)
         return answer(self.auth.hand_out(request, signed_in).public())
-
-    async def logout(self, request: Request) -> Response:
-        """End this session; 204 when nothing was signed in too."""
-        await self.auth.logout(request)
-        return Response(status_code=NO_CONTENT)
-
-    async def logout_others(self, request: Request) -> Response:
-        """End all other sessions of the subject."""
-        await self.auth.logout_others(request)
-        return Response(status_code=NO_CONTENT)
-
-    async def logout_all(self, request: Request) -> Response:
-        """End everything of the subject, this session too."""
-        await self.auth.logout_all(request)
-        return Response(status_code=NO_CONTENT)
-
-    async def sessions(self, request: Request) -> Response:
-        """List the subject's sessions."""
-        principal = stored(await self.auth.current(request))
-        infos = await self.auth.sojourn.sessions(principal.subject)
-        listed = [{**shown_session(info), "current": info.sid == principal.sid} for info in infos]
-        return answer({"sessions": listed})
-
-    async def end_session(self, request: Request) -> Response:
-        """End one of the subject's sessions; another's is not told from an unknown one."""
-        principal = stored(await self.auth.current(request))
-        await self.end_own(request, principal, request.path_params["sid"])
-        return Response(status_code=NO_CONTENT)
-
-    async def end_own(self, request: Request, principal: Principal[Any], sid: str) -> None:
-        """End a session if it is the principal's; one that is over already counts as ended.
-
-        Raises:
-            NotFound: It is another's, or there is none.
-        """
-        core = self.auth.sojourn.core
-        record = (await core.store.get(sid)).record if is_sid(sid) else None
-        if record is None or record.subject != principal.subject:
-            raise NotFound("you have no session of this name")
-        if not isinstance(record, Tombstone):
-            await self.auth.sojourn.revoke(
-                sid,
-                subject=principal.subject,
-                by=principal.subject,
-                reason="logout",
-                incoming=incoming_of(request),
-            )
 
     async def password(self, request: Request) -> Response:
         """Change the password; other sessions and earlier tokens end, this one goes on."""
@@ -258,44 +176,3 @@ class Api:
             media_type="application/json",
             headers={"Cache-Control": "public, max-age=600", "Access-Control-Allow-Origin": "*"},
         )
-
-
-def stored(principal: Principal[Any]) -> Principal[Any]:
-    """Refuse what only a stored session can answer.
-
-    Raises:
-        UnsupportedInMode: The principal was recognised by a JWT with nothing stored behind it.
-    """
-    if principal.mode == "jwt":
-        raise UnsupportedInMode(
-            "a JWT has no session in the store to list or end; sign in in mode 'session' or 'hybrid'"
-        )
-    return principal
-
-
-def shown_session(info: SessionInfo) -> dict[str, Any]:
-    """Describe a session to its subject, and to staff."""
-    return {
-        "sid": info.sid,
-        "mode": info.mode,
-        "created_at": info.created_at,
-        "seen_at": info.seen_at,
-        "expires_at": info.expires_at,
-        "user_agent": info.user_agent,
-        "address": info.address,
-    }
-
-
-def shown_principal(principal: Principal[Any]) -> dict[str, Any]:
-    """Describe a principal to its client."""
-    return {
-        "subject": principal.subject,
-        "sid": principal.sid,
-        "mode": principal.mode,
-        "roles": sorted(principal.roles),
-        "scopes": sorted(principal.scopes),
-        "claims": principal.claims,
-        "amr": list(principal.amr),
-        "auth_time": principal.auth_time,
-        "expires_at": principal.expires_at,
-    }

@@ -116,14 +116,13 @@ class Server:
         """Make the ASGI application."""
         auth: Auth[Any] = Auth(self.sojourn)
         feed = RevocationFeed(auth, self.verifiers)
-        api = Api(auth, self.service, is_open=self.config.is_open)
         routes = [
-            *api.routes(),
+            *Api(auth, self.service, is_open=self.config.is_open).routes(),
             *Admin(auth, self.service).routes(),
             *Operations(auth, self.metrics).routes(),
             feed.route(),
             openapi.route(self.config.settings),
-            *pages.Pages(auth, self.service, api, is_open=self.config.is_open).routes(),
+            *pages.Pages(auth, self.service, is_open=self.config.is_open).routes(),
         ]
         app = Starlette(routes=routes, lifespan=lambda _: self._lifespan(feed))
         auth.install(app)

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from sojourn.errors import SojournError
+from sojourn.errors import BadRequest, SojournError
 from sojourn.jose import base64url
 from sojourn.model import Entry, Head
 from sojourn.server.api import answer
@@ -39,7 +39,6 @@ from sojourn.server.feed_hub import (
     shown_entry,
     shown_lag,
 )
-from sojourn.server.requests import BadRequest
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
-from sojourn.errors import CrossSite, InvalidInput, SojournError
+from sojourn.errors import BadRequest, CrossSite, InvalidInput, SojournError
 from sojourn.model import is_storable
 from sojourn.passwords import normal_email, normal_password
-from sojourn.server.requests import BadRequest, UnsupportedMediaType, read_body
+from sojourn.server.requests import UnsupportedMediaType, read_body
 from sojourn.server.words import sentence
 from sojourn.starlette import incoming_of
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sojourn._version import __version__
+from sojourn.adapting import endpoints
 from sojourn.browser import CookieNames
 from sojourn.problems import MEDIA_TYPE
 from sojourn.server import admin, api
@@ -37,11 +38,11 @@ CALLS = (
     Call("POST", "/auth/login", "Sign in with a password", 200, api.LoginBody, is_public=True,
          codes=("invalid_credentials", "rate_limited", "session_limit", "superseded", "busy")),
     Call("GET", "/auth/session", "Say who is signed in"),
-    Call("POST", "/auth/refresh", "Rotate the refresh token", 200, api.RefreshBody,
+    Call("POST", "/auth/refresh", "Rotate the refresh token", 200, endpoints.RefreshBody,
          is_public=True, codes=("refresh_reuse", "refresh_late", "unsupported_in_mode")),
     Call("POST", "/auth/access-token", "Give a live session's short access token", 200,
-         api.AudienceBody, codes=("invalid_input",)),
-    Call("POST", "/auth/mode", "Move the session to another mode", 200, api.MoveBody,
+         endpoints.AudienceBody, codes=("invalid_input",)),
+    Call("POST", "/auth/mode", "Move the session to another mode", 200, endpoints.MoveBody,
          codes=("unsupported_in_mode",)),
     Call("POST", "/auth/confirm", "Confirm who is signed in by their password", 200,
          api.ConfirmBody, codes=("invalid_credentials", "rate_limited")),

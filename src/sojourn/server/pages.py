@@ -12,7 +12,6 @@ from sojourn.server.sign_in_pages import SignInPages
 from sojourn.server.statics import PREFIX, serve_static
 
 if TYPE_CHECKING:
-    from sojourn.server.api import Api
     from sojourn.server.service import Service
     from sojourn.starlette import Auth
 
@@ -23,14 +22,13 @@ class Pages:
     Args:
         auth: The adapter.
         service: The accounts.
-        api: The JSON API, for what it has decided already.
         is_open: Whether anybody may register.
     """
 
-    def __init__(self, auth: Auth[Any], service: Service, api: Api, *, is_open: bool) -> None:
+    def __init__(self, auth: Auth[Any], service: Service, *, is_open: bool) -> None:
         """Take the parts."""
         self._signing_in = SignInPages(auth, service, is_open=is_open)
-        self._account = AccountPages(auth, service, api, is_open=is_open)
+        self._account = AccountPages(auth, service, is_open=is_open)
 
     def routes(self) -> list[Route]:
         """Give the routes."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from sojourn.errors import SojournError
+from sojourn.errors import BadRequest, SojournError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -16,13 +16,6 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 32 * 1024
 BODY_SECONDS = 30.0
-
-
-class BadRequest(SojournError):
-    """The body is not what this call takes; the detail says where it goes wrong."""
-
-    code = "invalid_request"
-    status = 400
 
 
 class UnsupportedMediaType(SojournError):
@@ -56,15 +49,6 @@ async def read_json(request: Request, shape: type[T]) -> T:
     """
     require_json(request)
     return decode_json(await read_body(request), shape)
-
-
-async def read_optional_json(request: Request, default: T) -> T:
-    """Read a JSON body of the default's shape; the default where there is no body."""
-    body = await read_body(request)
-    if not body:
-        return default
-    require_json(request)
-    return decode_json(body, type(default))
 
 
 def require_json(request: Request) -> None:

@@ -65,7 +65,7 @@ class PostgresEngine(PostgresOperations):
         Raises:
             ConfigurationError: Transactions would not see what was committed while they waited.
         """
-        isolation = self.place.read(_isolation)
+        isolation = self.place.write(_isolation)  # it is that of Django's transactions
         if isolation != "read committed":
             raise ConfigurationError(
                 f"the database {self.place.alias!r} has transactions that are {isolation!r}; the store "

@@ -1,0 +1,15 @@
+"""Where to go on to after a sign-in: only ever a path of the same site."""
+
+from __future__ import annotations
+
+import re
+
+MAX_CHARACTERS = 2000
+# Visible ASCII without a backslash. A browser reads "\" as "/" and drops tabs and line feeds, so
+# that "/\t/host" would lead to another site as "//host" does.
+_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
+
+
+def is_own_path(text: str) -> bool:
+    """Tell whether a text is a path of this site, with or without a query; anything is taken."""
+    return len(text) <= MAX_CHARACTERS and _PATH.fullmatch(text) is not None

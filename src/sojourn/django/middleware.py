@@ -1,0 +1,197 @@
+"""The middleware: says who each request is, and writes what is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from django.utils.functional import SimpleLazyObject
+
+from sojourn import adapting
+from sojourn.adapting import acts
+from sojourn.django.conf import get_auth
+from sojourn.django.sessions import SessionStore
+from sojourn.django.state import (
+    DjangoState,
+    current_request,
+    find_state,
+    incoming_of,
+    keep_state,
+)
+from sojourn.django.users import auser_of, user_of
+from sojourn.errors import SojournError
+from sojourn.messages import Incoming, Outgoing
+
+
+class SojournMiddleware:
+    """Checks each request that presents a credential; stands after AuthenticationMiddleware.
+
+    Sets `request.principal`, and `request.user` where one of our cookies or a bearer credential
+    says who it is. Otherwise `request.user` stays what Django's session makes it.
+
+    Args:
+        get_response: What comes next, ``async`` or not.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(
+        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+    ) -> None:
+        """Take what comes next."""
+        self._next: Callable[[HttpRequest], Any] = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Answer a request."""
+        if self._is_async:
+            return self._answer(request)
+        preflight = _preflight(request)
+        if preflight is not None:
+            return preflight
+        state = begin(request)
+        token = current_request.set(request)
+        try:
+            response = self._next(request)
+        finally:
+            current_request.reset(token)
+        return _finish(request, state, response)
+
+    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        preflight = _preflight(request)
+        if preflight is not None:
+            return preflight
+        state = await sync_to_async(begin)(request)
+        token = current_request.set(request)
+        try:
+            response = await self._next(request)
+        finally:
+            current_request.reset(token)
+        if state.data is None:
+            return _finish(request, state, response)
+        return await sync_to_async(_finish)(request, state, response)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer what a view refused or failed at with its problem document."""
+        if isinstance(error, SojournError):
+            return problem_response(request, error)
+        return None
+
+
+# --- the parts ------------------------------------------------------------------------------------
+
+
+def begin(request: HttpRequest) -> DjangoState:
+    """Find out who a request is; what fails is raised by those who need to know."""
+    auth = get_auth()
+    browser = auth.core.browser
+    incoming = incoming_of(request)
+    session = getattr(request, "session", None)
+    if isinstance(session, SessionStore):
+        session.client = incoming
+        incoming = _without_session_cookie(incoming)
+    state = DjangoState(incoming)
+    keep_state(request, state)
+    try:
+        if isinstance(session, SessionStore) and browser.credentials(incoming).is_empty:
+            state.session = session
+            state.checked = session.identify()
+            state.incoming = session.presented
+        else:
+            state.take(auth.check(incoming), browser)
+    except SojournError as error:
+        state.error = error
+    show(request, state)
+    return state
+
+
+def _without_session_cookie(incoming: Incoming) -> Incoming:
+    """Leave the cookie of Django's session to Django's session; a door would take it, too."""
+    kept = [
+        pair
+        for pair in incoming.cookies.split(";")
+        if pair.partition("=")[0].strip() != settings.SESSION_COOKIE_NAME
+    ]
+    return Incoming(
+        method=incoming.method,
+        cookies=";".join(kept),
+        authorization=incoming.authorization,
+        origin=incoming.origin,
+        sec_fetch_site=incoming.sec_fetch_site,
+        user_agent=incoming.user_agent,
+        forwarded_for=incoming.forwarded_for,
+        peer=incoming.peer,
+    )
+
+
+def show(request: Any, state: DjangoState, user: Any = None) -> None:
+    """Set `request.principal`, and `request.user` where it is not Django's session that says it."""
+    request.principal = state.principal
+    if user is not None:
+        request.user = user
+    elif state.session is None and (state.principal is not None or state.error is not None):
+        request.user = SimpleLazyObject(partial(_user, state))
+        request.auser = partial(_auser, state)
+    elif not hasattr(request, "user"):
+        request.user = AnonymousUser()
+
+
+def _user(state: DjangoState) -> Any:
+    return user_of(state.require().subject) or AnonymousUser()
+
+
+async def _auser(state: DjangoState) -> Any:
+    return await auser_of(state.require().subject) or AnonymousUser()
+
+
+def _finish(
+    request: HttpRequest, state: DjangoState, response: HttpResponseBase
+) -> HttpResponseBase:
+    auth = get_auth()
+    try:
+        auth.run(acts.save_data(auth.core, state))
+    except SojournError as error:
+        response = problem_response(request, error)
+    browser = auth.core.browser
+    cors = browser.cors(incoming_of(request)) if browser.is_shared else Outgoing()
+    _write(response, state.outgoing + cors)
+    return response
+
+
+def _write(response: HttpResponseBase, outgoing: Outgoing) -> None:
+    for name, value in outgoing.headers:
+        match name:
+            case "Set-Cookie":
+                response.cookies.load(value)
+            case "Vary":
+                patch_vary_headers(response, (value,))
+            case _:
+                response.headers[name] = value
+
+
+def _preflight(request: HttpRequest) -> HttpResponse | None:
+    """Answer the browser's question whether a page of another origin may ask (Fetch, "CORS")."""
+    if request.method != "OPTIONS" or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in request.META:
+        return None
+    browser = get_auth().core.browser
+    if not browser.is_shared or "HTTP_ORIGIN" not in request.META:
+        return None
+    response = HttpResponse(status=204)
+    _write(response, browser.cors(incoming_of(request), preflight=True))
+    return response
+
+
+def problem_response(request: HttpRequest, error: SojournError) -> HttpResponse:
+    """Answer an error with its problem document; what a developer has to know goes to the log."""
+    problem = adapting.told(error, method=request.method or "", path=request.path)
+    return HttpResponse(problem.body, status=problem.status, headers=dict(problem.headers))

@@ -1,0 +1,256 @@
+"""``SESSION_ENGINE = "sojourn.django.sessions"``: Django's sessions, kept by Sojourn.
+
+A session's key is one of our handles: a guest's before anybody signs in, a session's afterwards.
+Whoever `django.contrib.auth` signs in becomes a signed-in session at the save that ends the request:
+what tells is ``_auth_user_id`` in the data. Django's middleware writes the cookie, by Django's
+settings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.core.exceptions import PermissionDenied
+
+from sojourn import handles
+from sojourn.django.conf import get_auth
+from sojourn.django.users import user_of
+from sojourn.engine.adjust import end_after, rekey
+from sojourn.engine.answers import Checked
+from sojourn.engine.core import Core
+from sojourn.engine.data import SessionData, become_guest, end_guest
+from sojourn.engine.grant import mint_current
+from sojourn.errors import ConfigurationError, Conflict, Refused
+from sojourn.messages import Incoming
+from sojourn.model import Purpose
+from sojourn.need import Need
+
+SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
+_ASKING = Need(max_lag_seconds=0)
+
+
+def presenting(core: Core, key: str | None, client: Incoming) -> Incoming:
+    """Give a request as it would be if one of our own cookies presented a session key.
+
+    It is Django that guards forms here: no cross-site request comes as far as this.
+
+    Args:
+        core: The engine.
+        key: The session key, of an earlier engine perhaps, which a door may know.
+        client: Whose request it is, for the trail.
+    """
+    handle = handles.parse(key or "")
+    names = core.browser.names
+    if handle is None:
+        name = settings.SESSION_COOKIE_NAME
+    else:
+        name = names.guest if handle.purpose is Purpose.GUEST else names.handle
+    return Incoming(
+        cookies=f"{name}={key}" if key else "",
+        user_agent=client.user_agent,
+        forwarded_for=client.forwarded_for,
+        peer=client.peer,
+    )
+
+
+def _auth_values(subject: str) -> dict[str, Any]:
+    """Give what `django.contrib.auth.login` writes, of somebody whom a door has let in."""
+    user = user_of(subject)
+    if user is None:
+        return {}
+    return {
+        SESSION_KEY: subject,
+        BACKEND_SESSION_KEY: user.backend,
+        HASH_SESSION_KEY: user.get_session_auth_hash(),
+    }
+
+
+class SessionStore(SessionBase):
+    """A session of Django's, kept by Sojourn.
+
+    Args:
+        session_key: One of our handles; anything else is nobody's.
+    """
+
+    client = Incoming()
+    """Who asks, for the audit trail; the middleware sets it."""
+
+    def __init__(self, session_key: str | None = None) -> None:
+        """Read nothing yet."""
+        if settings.SESSION_SERIALIZER != SERIALIZER:
+            raise ConfigurationError(
+                "SESSION_SERIALIZER is set, and Sojourn keeps session data as JSON by itself, so "
+                "that two requests can save different keys; remove the setting"
+            )
+        super().__init__(session_key)
+        self._checked: Checked[Any] | None = None
+        self._kept: SessionData | None = None
+        self._arrived: dict[str, Any] = {}
+
+    # --- who it is --------------------------------------------------------------------------------
+
+    @property
+    def presented(self) -> Incoming:
+        """The request as our own cookies would present this session."""
+        return presenting(get_auth().core, self.session_key, self.client)
+
+    def identify(self) -> Checked[Any]:
+        """Find out whose session this is; reads nothing while the picture of revocations is fresh."""
+        if self._checked is None:
+            auth = get_auth()
+            incoming = self.presented
+            self._checked = auth.check(incoming)
+            if self._checked.renewed is not None:  # it came by a door
+                self.take_handle(auth.core.browser.after(incoming, self._checked.outgoing))
+                self._arrived = _auth_values(self._checked.renewed.principal.subject)
+        return self._checked
+
+    def take_handle(self, incoming: Incoming) -> None:
+        """Go on under the handle that a request would present from now on."""
+        self._session_key = get_auth().core.browser.credentials(incoming).handle
+        self.modified = True
+
+    def _forget(self) -> None:
+        self._session_key = None
+        self._checked = self._kept = None
+        self._arrived = {}
+
+    # --- Django's interface -----------------------------------------------------------------------
+
+    def load(self) -> dict[str, Any]:
+        """Read the data, of a session that is alive; else there is none, and no key."""
+        self._checked = None
+        principal = self.identify().principal
+        self._kept = get_auth().data(self.presented, principal)
+        if not self._kept.sid:
+            self._session_key = None
+        return {**self._kept, **self._arrived}
+
+    def exists(self, session_key: str | None) -> bool:
+        """Tell whether a key is of a session that is alive, by the store."""
+        auth = get_auth()
+        incoming = presenting(auth.core, session_key, self.client)
+        if auth.check(incoming, need=_ASKING, renew=False).principal is not None:
+            return True
+        return bool(auth.data(incoming).sid)
+
+    def create(self) -> None:
+        """Begin a new session; one that was somebody's leaves nothing to it."""
+        if self.session_key is not None and self.identify().principal is not None:
+            self.clear()
+        self.save(must_create=True)
+        self.modified = True
+
+    def save(self, must_create: bool = False) -> None:  # noqa: FBT001, FBT002 - Django's signature
+        """Save what changed, key by key; sign in or out whom the data say.
+
+        Raises:
+            UpdateError: The session was ended meanwhile; nothing brings it back.
+            PermissionDenied: The sign-in is refused (`max_sessions`, a revocation meanwhile).
+        """
+        values = self._get_session(no_load=must_create)
+        if must_create:
+            self._forget()
+        elif self._kept is None and self.session_key is not None:
+            self.load()  # it was cleared before anybody looked whose it is
+        principal = self._checked.principal if self._checked else None
+        subject = values.get(SESSION_KEY)
+        if subject is not None:
+            if principal is None or principal.subject != str(subject):
+                self._sign_in(str(subject))
+        elif principal is not None:
+            self.delete()
+            self._forget()
+        self._write(values)
+
+    def delete(self, session_key: str | None = None) -> None:
+        """End a session: a signed-in one with the reason ``logout``."""
+        key = session_key or self.session_key
+        if key is None:
+            return
+        auth = get_auth()
+        incoming = presenting(auth.core, key, self.client)
+        auth.logout(incoming)
+        guest = auth.data(incoming).guest
+        if guest is not None:
+            auth.run(end_guest(auth.core, guest, reason="logout"))
+
+    def cycle_key(self) -> None:
+        """Change the key: at once for whoever is signed in, at the save for a guest."""
+        values = self._get_session()
+        self.modified = True
+        if self.session_key is None:
+            return
+        principal = self.identify().principal
+        if principal is None:
+            self.delete()
+            self._forget()
+        else:
+            auth = get_auth()
+            try:
+                self._session_key = auth.run(rekey(auth.core, principal.sid))
+            except Refused:  # ended meanwhile: nobody is signed in any more
+                self._forget()
+                values = {}
+        self._session_cache = values
+
+    async def acycle_key(self) -> None:
+        """See `cycle_key`."""
+        await sync_to_async(self.cycle_key)()
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Remove what is dead from the store."""
+        get_auth().purge()
+
+    # --- saving -----------------------------------------------------------------------------------
+
+    def _sign_in(self, subject: str) -> None:
+        auth = get_auth()
+        incoming = self.presented
+        remember = not self.get_expire_at_browser_close()
+        try:
+            signed_in = auth.login(
+                incoming, subject, mode="session", transport="cookie", remember=remember
+            )
+        except Refused as error:
+            raise PermissionDenied(str(error)) from error
+        self.take_handle(auth.core.browser.after(incoming, signed_in.outgoing))
+        self._checked = Checked(principal=signed_in.principal)
+        self._kept = SessionData(b"{}", sid=signed_in.principal.sid, guest=None)
+
+    def _write(self, values: dict[str, Any]) -> None:
+        auth = get_auth()
+        core = auth.core
+        kept = self._kept or SessionData(b"{}", sid="", guest=None)
+        for name in kept.keys() - values.keys():
+            del kept[name]
+        kept.update(values)
+        kept.changes()  # refuses what is not JSON before anything is made
+        if not kept.sid:
+            auth.run(become_guest(core, self.presented, kept))
+            assert kept.guest is not None  # noqa: S101 - it is one now
+            self._session_key = mint_current(core, kept.guest, Purpose.GUEST)
+        self._kept = kept
+        try:
+            auth.save(self.presented, kept)
+            self._end_as_django_says()
+        except (Conflict, Refused) as error:
+            if isinstance(error, Conflict) and self.exists(self.session_key):
+                raise
+            raise UpdateError from error
+
+    def _end_as_django_says(self) -> None:
+        auth = get_auth()
+        auth.run(
+            end_after(
+                auth.core,
+                self.presented,
+                seconds=self.get_expiry_age(),
+                remember=not self.get_expire_at_browser_close(),
+            )
+        )
