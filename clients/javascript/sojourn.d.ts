@@ -31,6 +31,7 @@ interface CommonOptions {
 /** For pages in a browser: proofs are in HttpOnly cookies, and no script ever sees them. */
 export interface CookieOptions extends CommonOptions {
   transport?: "cookie";
+  storage?: never;
 }
 
 /** For applications outside a browser: proofs are tokens, kept in the storage. */

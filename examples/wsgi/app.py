@@ -28,7 +28,7 @@ routes = Routes()
 
 
 def owner_of(request: Request) -> str:
-    return (auth.current(request)).subject
+    return auth.current(request).subject
 
 
 # --- the notes ----------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def prove(request: Request, name: str, password: str) -> tuple[notes.Person, Att
 @routes("POST", "/refresh")
 def refresh(request: Request) -> Answer:
     token = request.values.get("refresh_token")
-    return as_json((auth.refresh(request, refresh_token=token)).public())
+    return as_json(auth.refresh(request, refresh_token=token).public())
 
 
 @routes("POST", "/logout")
@@ -163,7 +163,7 @@ def change_password(request: Request) -> Answer:
     prove(request, owner, values.text("current"))
     PEOPLE.set_password(owner, values.text("new"))
     auth.logout_others(request)
-    return done(request, (auth.reauthenticate(request, amr=["pwd"])).public())
+    return done(request, auth.reauthenticate(request, amr=["pwd"]).public())
 
 
 @routes("GET", "/admin")

@@ -71,8 +71,14 @@ class CookieDoor(Protocol):
         """
         ...
 
-    def close_behind(self, arrival: Arrival) -> None:
-        """End the old session, after it has been carried over; a no-op where nothing is stored."""
+    def close_behind(self, arrival: Arrival, *, after_seconds: int) -> None:
+        """End the old session that has been carried over; a no-op where nothing is stored.
+
+        Args:
+            arrival: As it was told.
+            after_seconds: Until when it stays recognisable, for what a page asked at the same time;
+                0 ends it at once.
+        """
         ...
 
 

@@ -1,60 +1,19 @@
 """What is promised of Django's sessions, simplejwt and passwords; run by test_django.py.
 
-Django is configured once in a process, so this has a process of its own.
+Django is configured once in a process, by `django_site.py`, so this has a process of its own.
 """
 
-import os
-from pathlib import Path
-
-import django
-from django.conf import settings
-
-SECRET = "the old secret of Django, long enough to sign with"
-FOLDER = Path(os.environ["SOJOURN_TEST_FOLDER"])
-
-settings.configure(
-    SECRET_KEY=SECRET,
-    ALLOWED_HOSTS=["*"],
-    ROOT_URLCONF=__name__,
-    DATABASES={
-        "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "django.db"},
-    },
-    CACHES={
-        "default": {
-            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-            "LOCATION": FOLDER / "cache",
-        }
-    },
-    SESSION_FILE_PATH=FOLDER,
-    INSTALLED_APPS=[
-        "django.contrib.auth",
-        "django.contrib.contenttypes",
-        "django.contrib.sessions",
-        "rest_framework_simplejwt.token_blacklist",
-    ],
-    MIDDLEWARE=[
-        "django.contrib.sessions.middleware.SessionMiddleware",
-        "django.contrib.auth.middleware.AuthenticationMiddleware",
-    ],
-    PASSWORD_HASHERS=[
-        "django.contrib.auth.hashers.MD5PasswordHasher",  # quick, for whoever only signs in
-        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-    ],
-    USE_TZ=True,
-    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-)
-django.setup()
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.contrib.auth import login
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import OperationalError
-from django.http import JsonResponse
 from django.test import Client, override_settings
-from django.urls import path
 from doors.asking import COOKIE_TEXTS, DAY_MS, now_ms, variants, with_cookie
+from doors.django_site import SECRET
 from hypothesis import HealthCheck, given, settings as tries
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
@@ -67,29 +26,6 @@ from sojourn.stores.memory import MemoryStore
 from sojourn.testing import ManualClock
 
 ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
-
-
-def sign_in(request, name):
-    """Sign in as a view of the old application does."""
-    login(request, User.objects.get(username=name))
-    request.session["basket"] = ["tea"]
-    if days := request.GET.get("days"):
-        request.session.set_expiry(int(days) * 86_400)
-    return JsonResponse({})
-
-
-def visit(request):
-    """Begin a guest's session."""
-    request.session["basket"] = ["tea"]
-    return JsonResponse({})
-
-
-def me(request):
-    """Say who the old application thinks it is."""
-    return JsonResponse({"name": request.user.username})
-
-
-urlpatterns = [path("login/<name>", sign_in), path("visit", visit), path("me", me)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -137,11 +73,28 @@ def test_a_session_of_django_arrives_and_is_closed(engine, user):
     assert door.longest_seconds == 14 * DAY_MS // 1000
     assert ("sessionid=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",) == arrival.remove_cookies
     assert "ann" == name_of(cookie), "knocking changes nothing"
-    door.close_behind(arrival)
-    door.close_behind(arrival)  # once more changes nothing
+    door.close_behind(arrival, after_seconds=0)
+    door.close_behind(arrival, after_seconds=0)  # once more changes nothing
     if "signed" not in engine:  # nothing is stored of those
         assert "" == name_of(cookie)
         assert door.knock(with_cookie("sessionid", cookie), now_ms=now) is None
+
+
+def test_what_is_closed_stays_recognisable_for_a_moment(engine, user, monkeypatch):
+    """What a page asked at the same time is still let in; after that Django knows nobody any more."""
+    door, request = DjangoSessions(engine=engine), with_cookie("sessionid", old_cookie())
+    arrival = door.knock(request, now_ms=now_ms())
+    door.close_behind(arrival, after_seconds=10)
+    beside = door.knock(request, now_ms=now_ms())
+    assert arrival.proof == beside.proof
+    if "signed" in engine:  # nothing is stored of those
+        return
+    assert 8 <= beside.expires_at - now_ms() // 1000 <= 10
+    later = datetime.now(UTC) + timedelta(seconds=11)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: later)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 11)  # the cache's
+    assert door.knock(request, now_ms=now_ms()) is None
 
 
 def test_a_session_of_a_changed_password_is_not_carried(engine, user):
@@ -225,7 +178,7 @@ def test_a_database_that_is_gone_is_a_failure(user, monkeypatch):
     monkeypatch.setattr("django.db.models.query.QuerySet.get", gone)
     for failing in (
         lambda: door.knock(request, now_ms=now_ms()),
-        lambda: door.close_behind(arrival),
+        lambda: door.close_behind(arrival, after_seconds=0),
     ):
         with pytest.raises(StoreError):
             failing()

@@ -61,10 +61,22 @@ def test_a_session_of_express_arrives_and_is_closed(serve, redis, namespace):
             "connect.sid=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
         ) == arrival.remove_cookies
         assert "ann" == me(client, cookie), "knocking changes nothing"
-        door.close_behind(arrival)
+        door.close_behind(arrival, after_seconds=0)
         assert me(client, cookie) is None
         assert door.knock(with_cookie(NAME, cookie), now_ms=now) is None
-        door.close_behind(arrival)  # once more changes nothing
+        door.close_behind(arrival, after_seconds=0)  # once more changes nothing
+
+
+def test_what_is_closed_stays_recognisable_for_a_moment(serve, redis, namespace):
+    """What a page asked at the same time is still let in, and Redis then forgets it by itself."""
+    door = ExpressSessions(redis, secrets=[SECRET], prefix=f"{namespace}:")
+    with serve(maxAge=HOUR_MS) as client:
+        request = with_cookie(NAME, cookie_of(client))
+        arrival = door.knock(request, now_ms=now_ms())
+        door.close_behind(arrival, after_seconds=10)
+        beside = door.knock(request, now_ms=now_ms())
+        assert arrival.proof == beside.proof
+        assert 8 <= beside.expires_at - now_ms() // 1000 <= 10
 
 
 def test_who_is_active_has_the_expiry_of_the_key(serve, redis, namespace):

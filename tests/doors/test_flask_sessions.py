@@ -1,5 +1,6 @@
 """Sessions of Flask-Session (on a real Valkey and in files) and Flask's own, made by themselves."""
 
+import time
 import warnings
 from datetime import UTC, datetime
 
@@ -95,10 +96,24 @@ def test_a_session_on_a_server_arrives_and_is_closed(app):
     assert arrival.expires_at == now // 1000 + 31 * DAY_MS // 1000
     assert ("session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",) == arrival.remove_cookies
     assert ["tea"] == basket_of(app, cookie), "knocking changes nothing"
-    door.close_behind(arrival)
+    door.close_behind(arrival, after_seconds=0)
     assert basket_of(app, cookie) is None
     assert door.knock(with_cookie("session", cookie), now_ms=now_ms()) is None
-    door.close_behind(arrival)  # once more changes nothing
+    door.close_behind(arrival, after_seconds=0)  # once more changes nothing
+
+
+def test_what_is_closed_stays_recognisable_for_a_moment(app, monkeypatch):
+    """What a page asked at the same time is still let in, and the store then forgets it by itself."""
+    door, cookie = FlaskSessions(app), signed_in(app)
+    arrival = door.knock(with_cookie("session", cookie), now_ms=now_ms())
+    door.close_behind(arrival, after_seconds=10)
+    assert arrival.proof == door.knock(with_cookie("session", cookie), now_ms=now_ms()).proof
+    if hasattr(app.session_interface, "client"):
+        (key,) = app.session_interface.client.keys(app.session_interface.key_prefix + "*")
+        assert 8_000 < app.session_interface.client.pttl(key) <= 10_000
+    else:
+        monkeypatch.setattr("cachelib.file.time", lambda: time.time() + 11)
+        assert door.knock(with_cookie("session", cookie), now_ms=now_ms()) is None
 
 
 def test_a_session_of_a_users_own_key_arrives(app):
@@ -134,7 +149,7 @@ def test_a_server_that_is_gone_is_a_failure():
     cookies = FlaskCookies(new_app())
     arrival = cookies.knock(with_cookie("session", signed_in(new_app())), now_ms=now_ms())
     with pytest.raises(StoreError):
-        door.close_behind(arrival)
+        door.close_behind(arrival, after_seconds=0)
 
 
 def test_the_interface_may_have_been_replaced(shared_valkey, namespace):
@@ -163,7 +178,7 @@ def test_a_session_in_a_cookie_arrives():
     assert abs(arrival.expires_at * 1000 - now - 31 * DAY_MS) < 5_000
     (removal,) = arrival.remove_cookies
     assert removal.endswith("; Domain=example.com; Secure")
-    assert door.close_behind(arrival) is None
+    assert door.close_behind(arrival, after_seconds=0) is None
 
 
 def test_older_secrets_of_flask_count():

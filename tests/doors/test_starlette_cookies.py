@@ -41,7 +41,7 @@ def test_who_was_signed_in_arrives():
     assert arrival.auth_time is None
     (removal,) = arrival.remove_cookies
     assert "session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax" == removal
-    assert door.close_behind(arrival) is None
+    assert door.close_behind(arrival, after_seconds=0) is None
 
 
 def test_the_middlewares_own_settings_count():

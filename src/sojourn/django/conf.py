@@ -74,6 +74,11 @@ def is_session_engine() -> bool:
     return bool(settings.SESSION_ENGINE == ENGINE)
 
 
+def is_stored_in(alias: str) -> bool:
+    """Whether sessions are kept in this database of Django's, and so in its transactions."""
+    return bool(arguments()["store"] == f"django://{alias}")
+
+
 def arguments() -> dict[str, Any]:
     """Give the keyword arguments of `Sojourn`.
 

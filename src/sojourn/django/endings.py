@@ -6,17 +6,21 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_login_failed
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
-from sojourn.django.conf import get_auth
+from sojourn.django.conf import get_auth, is_stored_in
 from sojourn.django.state import current_request, find_state, incoming_of
 from sojourn.django.users import subject_of
-from sojourn.stores.django import DjangoStore
 
 
 def connect() -> None:
-    """Listen to Django's signals; from the application's start."""
+    """Listen to Django's signals, from the application's start, where there are users."""
+    try:
+        get_user_model()
+    except ImproperlyConfigured:
+        return
     post_save.connect(on_saved, dispatch_uid="sojourn")
     post_delete.connect(on_deleted, dispatch_uid="sojourn")
     user_login_failed.connect(on_login_failed, dispatch_uid="sojourn")
@@ -64,12 +68,7 @@ def _end_all(user: Any, *, reason: str, using: str, keeps_current: bool = False)
         )
 
     end()
-    if transaction.get_connection(using).in_atomic_block and not _is_in(using):
-        # Who signs in with the old password before it is gone goes, too.
+    if transaction.get_connection(using).in_atomic_block and not is_stored_in(using):
+        # Elsewhere whoever signs in with the old password until the commit goes, too.
         transaction.on_commit(end, using=using)
 
-
-def _is_in(using: str) -> bool:
-    """Whether the sessions are in the same transaction as the user."""
-    store = get_auth().store
-    return isinstance(store, DjangoStore) and store.alias == using

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from sojourn.django.state import (
     keep_state,
 )
 from sojourn.django.users import auser_of, user_of
+from sojourn.engine.answers import Checked
 from sojourn.errors import SojournError
 from sojourn.messages import Incoming, Outgoing
 
@@ -104,15 +106,34 @@ def begin(request: HttpRequest) -> DjangoState:
     keep_state(request, state)
     try:
         if isinstance(session, SessionStore) and browser.credentials(incoming).is_empty:
-            state.session = session
-            state.checked = session.identify()
-            state.incoming = session.presented
+            _by_session(state, session)
         else:
             state.take(auth.check(incoming), browser)
     except SojournError as error:
         state.error = error
     show(request, state)
     return state
+
+
+def _by_session(state: DjangoState, session: SessionStore) -> None:
+    """Recognise by Django's session.
+
+    Django guards its forms by tokens of its own; what asks for `request.principal` may do without
+    them, so that it is refused to a page of another site.
+    """
+    browser = get_auth().core.browser
+    asked = state.incoming
+    state.session = session
+    if browser.is_cross_site(asked):
+        state.checked = Checked(refusal=browser.cross_site_error(asked))
+        return
+    state.checked = session.identify()
+    state.incoming = replace(
+        session.presented,
+        method=asked.method,
+        origin=asked.origin,
+        sec_fetch_site=asked.sec_fetch_site,
+    )
 
 
 def _without_session_cookie(incoming: Incoming) -> Incoming:
@@ -122,16 +143,7 @@ def _without_session_cookie(incoming: Incoming) -> Incoming:
         for pair in incoming.cookies.split(";")
         if pair.partition("=")[0].strip() != settings.SESSION_COOKIE_NAME
     ]
-    return Incoming(
-        method=incoming.method,
-        cookies=";".join(kept),
-        authorization=incoming.authorization,
-        origin=incoming.origin,
-        sec_fetch_site=incoming.sec_fetch_site,
-        user_agent=incoming.user_agent,
-        forwarded_for=incoming.forwarded_for,
-        peer=incoming.peer,
-    )
+    return replace(incoming, cookies=";".join(kept))
 
 
 def show(request: Any, state: DjangoState, user: Any = None) -> None:

@@ -7,7 +7,7 @@ from before a change of password is not carried over.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import django.db
 from django.conf import settings
 from django.contrib.auth import get_user
+from django.contrib.sessions.backends.base import UpdateError
 
 from sojourn.arrivals import Arrival
 from sojourn.doors.old_session import carried, cookie_value, ends_in_time, removal, usable_subject
@@ -69,10 +70,18 @@ class DjangoSessions:
         finally:
             django.db.close_old_connections()
 
-    def close_behind(self, arrival: Arrival) -> None:
+    def close_behind(self, arrival: Arrival, *, after_seconds: int) -> None:
         """See `CookieDoor.close_behind`."""
         try:
-            self._store(arrival.proof).delete()
+            store = self._store(arrival.proof)
+            if after_seconds > 0 and store.exists(arrival.proof):
+                # An instant, which later requests of the old application do not move.
+                store.set_expiry(timedelta(seconds=after_seconds))
+                store.save()
+            else:
+                store.delete()
+        except UpdateError:
+            pass  # somebody has ended it meanwhile
         except (django.db.Error, OSError) as error:
             raise StoreError("the old session of Django cannot be ended; try again") from error
         finally:

@@ -93,10 +93,10 @@ class ExpressSessions:
             return None
         return arrival
 
-    def close_behind(self, arrival: Arrival) -> None:
+    def close_behind(self, arrival: Arrival, *, after_seconds: int) -> None:
         """See `CookieDoor.close_behind`."""
-        try:
-            self._redis.delete(self._prefix + arrival.proof)
+        try:  # an expiry of 0 deletes
+            self._redis.expire(self._prefix + arrival.proof, after_seconds)
         except RedisError as error:
             raise StoreError("the old session of express-session cannot be ended") from error
 

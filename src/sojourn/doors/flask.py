@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from operator import itemgetter
 from types import SimpleNamespace
 from typing import Any
@@ -74,13 +75,18 @@ class FlaskSessions:
             remove_cookies=(_removal(self._interface, self._app),),
         )
 
-    def close_behind(self, arrival: Arrival) -> None:
+    def close_behind(self, arrival: Arrival, *, after_seconds: int) -> None:
         """See `CookieDoor.close_behind`."""
-        emptied = self._interface.session_class({}, sid=arrival.proof)
-        emptied.modified = True  # saving a session that was emptied deletes it
+        kept: Any = self._interface  # what each of its back ends implements
+        place = kept._get_store_id(arrival.proof)  # noqa: SLF001
         try:
             with self._app.app_context():
-                self._interface.save_session(self._app, emptied, self._app.response_class())
+                content = kept._retrieve_session_data(place)  # noqa: SLF001
+                if content is not None and after_seconds > 0:
+                    session = kept.session_class(content, sid=arrival.proof)
+                    kept._upsert_session(timedelta(seconds=after_seconds), session, place)  # noqa: SLF001
+                else:
+                    kept._delete_session(place)  # noqa: SLF001
         except Exception as error:  # whatever library the sessions are kept by
             raise StoreError("the old session of Flask-Session cannot be ended") from error
 
@@ -141,7 +147,7 @@ class FlaskCookies:
             remove_cookies=(_removal(self._interface, self._app),),
         )
 
-    def close_behind(self, arrival: Arrival) -> None:
+    def close_behind(self, arrival: Arrival, *, after_seconds: int) -> None:
         """Nothing is stored; see `CookieDoor.close_behind`."""
 
 

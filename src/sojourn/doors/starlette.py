@@ -76,5 +76,5 @@ class StarletteCookies:
             remove_cookies=(self._removal,),
         )
 
-    def close_behind(self, arrival: Arrival) -> None:
+    def close_behind(self, arrival: Arrival, *, after_seconds: int) -> None:
         """Nothing is stored; see `CookieDoor.close_behind`."""

@@ -51,5 +51,5 @@ class TokenCookie:
         arrival = self._read(cookie_value(incoming, self._cookie_name), now_ms=now_ms)
         return None if arrival is None else replace(arrival, remove_cookies=self._removals)
 
-    def close_behind(self, arrival: Arrival) -> None:
+    def close_behind(self, arrival: Arrival, *, after_seconds: int) -> None:
         """Nothing is stored; see `CookieDoor.close_behind`."""

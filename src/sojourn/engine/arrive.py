@@ -72,6 +72,10 @@ def _knock(door: CookieDoor, incoming: Incoming, now_ms: int) -> Arrival | None:
     return door.knock(incoming, now_ms=now_ms)
 
 
+def _close(door: CookieDoor, arrival: Arrival, after_seconds: int) -> None:
+    door.close_behind(arrival, after_seconds=after_seconds)
+
+
 async def exchange_refresh(core: Core, incoming: Incoming, text: str) -> SignedIn[Any] | None:
     """Exchange an old refresh token for a session of ours, once; None where no door knows it."""
     for door in core.token_doors:
@@ -167,7 +171,7 @@ async def _again(
     """Give a request that came beside the first one the same session."""
     marker = msgspec.json.decode(payload, type=_Marker)
     refusal = Revoked("this sign-in was carried over before; sign in again")
-    if core.clock() - marker.at_ms > core.settings.grace_seconds * 1000:
+    if core.clock() - marker.at_ms >= core.settings.grace_seconds * 1000:
         raise refusal
     if MODES[core.settings.mode].is_stored:
         record = (await core.store.get(marker.sid)).record
@@ -183,6 +187,6 @@ async def _again(
 
 async def _close_behind(core: Core, door: CookieDoor, arrival: Arrival) -> None:
     try:
-        await core.application.call(door.close_behind, arrival)
+        await core.application.call(_close, door, arrival, core.settings.grace_seconds)
     except Exception:  # the session is carried over all the same, and the old proof is taken
         log.exception("ending the old session behind door %r failed", door.name)

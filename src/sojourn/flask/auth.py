@@ -51,7 +51,6 @@ class Auth(Guard[ClaimsT]):
         """Keep what every application is given."""
         self._store = store
         self._options = options
-        self._prepare()
         if app is not None:
             self.init_app(app)
 

@@ -54,19 +54,20 @@ class Guard(Generic[ClaimsT]):
     """The same, where the sign-in is not recent enough."""
     login_message_category: str = "message"
     """The category of both."""
+    load_by_subject: Callable[[str], Any] | None = None
+    """The application's `user_loader`."""
+    load_by_request: Callable[[Request], Any] | None = None
+    """Its `request_loader`."""
+    refuse: Callable[[], Any] | None = None
+    """Its `unauthorized_handler`."""
+    refuse_stale: Callable[[], Any] | None = None
+    """Its `needs_refresh_handler`."""
 
     def __init__(self, checker: Verifier, app: Flask | None = None) -> None:
         """Take the verifier."""
         self._guard = wsgi.Guard[ClaimsT](checker)
-        self._prepare()
         if app is not None:
             self.init_app(app)
-
-    def _prepare(self) -> None:
-        self.load_by_subject: Callable[[str], Any] | None = None
-        self.load_by_request: Callable[[Request], Any] | None = None
-        self.refuse: Callable[[], Any] | None = None
-        self.refuse_stale: Callable[[], Any] | None = None
 
     def init_app(self, app: Flask) -> None:
         """Stand before an application."""

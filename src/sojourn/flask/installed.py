@@ -123,12 +123,12 @@ def _user_of(adapter: Guard[Any], state: RequestState) -> Any:
         user = None
         # What another site had a browser send gets no second chance by other credentials.
         if adapter.load_by_request and not isinstance(state.checked.refusal, CrossSite):
-            user = adapter.load_by_request(request._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - what Werkzeug documents
-        return AnonymousUser() if user is None else user
+            user = current_app.ensure_sync(adapter.load_by_request)(request)
+        return user or AnonymousUser()
     if adapter.load_by_subject is None:
         return SignedInUser(state.principal)
-    user = adapter.load_by_subject(state.principal.subject)
-    if user is None:
+    user = current_app.ensure_sync(adapter.load_by_subject)(state.principal.subject)
+    if not user:
         gone = Unauthenticated("this account is not there any more; sign in with another")
         state.checked = Checked(refusal=gone, now_ms=state.checked.now_ms)
         return AnonymousUser()

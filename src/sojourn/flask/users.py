@@ -28,8 +28,15 @@ class UserMixin:
         return False
 
     def get_id(self) -> str:
-        """The subject of this user's sessions."""
-        return str(cast("Any", self).id)
+        """The subject of this user's sessions.
+
+        Raises:
+            InvalidInput: The user has no id yet, as before the database gave one.
+        """
+        identifier = getattr(self, "id", None)
+        if identifier is None:
+            raise InvalidInput(f"this {type(self).__name__} has no id; save the user first")
+        return str(identifier)
 
 
 class AnonymousUser:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sojourn.testing.acting import acting_as
 from sojourn.testing.clock import ManualClock
 
 if TYPE_CHECKING:
-    from sojourn.testing.client import Client, acting_as, sign_in
+    from sojourn.testing.client import Client, sign_in
 
 __all__ = ["Client", "ManualClock", "acting_as", "sign_in"]
 

@@ -58,7 +58,7 @@ class Answer:
         self._state = state
         self._cors = cors
         self._save = save
-        self._held_back: tuple[str, Headers, Any] | None = None
+        self._held_back: tuple[str, Headers] | None = None
         self._write: Callable[[bytes], Any] | None = None
         self.has_begun = False
 
@@ -66,9 +66,9 @@ class Answer:
         self, status: str, headers: Headers, exc_info: Any = None
     ) -> Callable[[bytes], None]:
         """Take what the application says; again after a failure (PEP 3333, "Error Handling")."""
-        self._held_back = (status, headers, exc_info)
+        self._held_back = (status, headers)
         if self.has_begun:
-            self._start()  # the server replaces what it has not sent, or raises exc_info
+            self._start(exc_info)  # the server replaces what it has not sent, or raises it
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -89,13 +89,11 @@ class Answer:
         self.has_begun = True
         self._start()
 
-    def _start(self) -> None:
+    def _start(self, *exc_info: Any) -> None:
         assert self._held_back is not None  # noqa: S101 - looked at by whoever calls
-        status, headers, exc_info = self._held_back
+        status, headers = self._held_back
         headers = with_outgoing(headers, self._state.outgoing + self._cors)
-        self._write = self._start_response(
-            status, headers, *(() if exc_info is None else (exc_info,))
-        )
+        self._write = self._start_response(status, headers, *exc_info)
 
     def over(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """Give the body that the application returned.

@@ -15,7 +15,7 @@ StartResponse = Callable[..., Any]
 """Takes the status line, the headers and, after a failure, ``exc_info``."""
 Application = Callable[[Any, StartResponse], Iterable[bytes]]
 
-STATE = "sojourn"
+STATE = "sojourn.state"
 
 
 class HasEnviron(Protocol):
