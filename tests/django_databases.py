@@ -76,7 +76,7 @@ def database(settings: dict, *, migrate: bool = True) -> Iterator[str]:
     connection_created.connect(note)
     try:
         if migrate:
-            call_command("migrate", database=alias, verbosity=0)
+            call_command("migrate", "sojourn", database=alias, verbosity=0)
         yield alias
     finally:
         connection_created.disconnect(note)

@@ -331,7 +331,8 @@ def audit_actions() -> dict[str, set[str]]:
 
     for path, name, call in calls():
         note(path, call.args if name in _WRITERS else ())
-        note(path, [keyword.value for keyword in call.keywords if keyword.arg == "action"])
+        if name != "add_argument":  # argparse has actions of its own
+            note(path, [keyword.value for keyword in call.keywords if keyword.arg == "action"])
     for path, function in functions():
         arguments = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
         note(path, [default for argument, default in arguments if argument.arg == "action"])

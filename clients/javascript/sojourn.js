@@ -69,12 +69,15 @@ class Client {
   async fetch(input, init = {}) {
     const target = this.#server.own(input);
     if (target === null) return this.#server.fetch(input, init); // another origin gets no proof
-    const again = copyOf(target, init);
+    const copy = copyOf(target, init);
     const used = await this.#proofs.ready();
     const response = await this.#server.fetch(target, this.#proofs.carry(target, init, used));
-    const problem = response.status === UNAUTHORIZED ? await problemIn(response) : null;
-    if (!problem || !(await this.#proofs.mend(used, problem)) || again === null) return response;
-    return this.#server.fetch(again, this.#proofs.carry(again, init, await this.#proofs.ready()));
+    if (response.status !== UNAUTHORIZED || !this.#server.hasSent(response)) return response;
+    const problem = await problemIn(response);
+    const isMended = problem !== null && (await this.#proofs.mend(used, problem));
+    // Behind a redirect a page was refused, perhaps one shown after something was done.
+    if (!isMended || copy === null || (response.redirected && !isRead(target, init))) return response;
+    return this.#server.fetch(copy, this.#proofs.carry(copy, init, await this.#proofs.ready()));
   }
 
   /** @param {string} method @param {string} path @param {object} [body] */
@@ -418,6 +421,14 @@ class Server {
   }
 
   /**
+   * Tells whether a response is the server's, and not of whoever a redirect led to.
+   * @param {Response} response
+   */
+  hasSent(response) {
+    return !response.url || this.own(response.url) !== null; // not every platform says
+  }
+
+  /**
    * Sends a call of the client's own. It follows no redirect: there may be tokens in it.
    * @param {string} path @param {RequestInit} init
    */
@@ -430,6 +441,11 @@ class Server {
 /** @param {any} input @returns {input is Request} */
 function isRequest(input) {
   return typeof input === "object" && "headers" in input;
+}
+
+/** @param {string | Request} target @param {RequestInit} init */
+function isRead(target, init) {
+  return /^(GET|HEAD)$/i.test(init.method ?? (isRequest(target) ? target.method : "GET"));
 }
 
 /**

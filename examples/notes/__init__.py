@@ -7,12 +7,13 @@ from notes.bodies import BadInput, Values, read_values, safe_next
 from notes.config import DATABASE, PORT, STORE, URL
 from notes.live import Live
 from notes.pages import HEADERS, STATIC, page, wants_page
-from notes.people import People, Person
+from notes.people import FIRST, People, Person, good_password
 from notes.serving import serve
 from notes.store import Notes
 
 __all__ = [
     "DATABASE",
+    "FIRST",
     "HEADERS",
     "PORT",
     "STATIC",
@@ -24,6 +25,7 @@ __all__ = [
     "People",
     "Person",
     "Values",
+    "good_password",
     "page",
     "read_values",
     "safe_next",

@@ -42,6 +42,7 @@ def _named(user_agent: str) -> str:
 
 def about(who: Principal[Any]) -> dict[str, Any]:
     return {
+        "name": who.subject,
         "subject": who.subject,
         "sid": who.sid,
         "mode": who.mode,

@@ -13,6 +13,13 @@ FIRST = (("ann", "seven unrelated words", "admin"), ("bob", "another few words h
 LEAST_CHARACTERS = 12
 
 
+def good_password(password: str) -> str:
+    """Refuse a new password that is easily guessed."""
+    if len(password) < LEAST_CHARACTERS:
+        raise BadInput(f"a password has {LEAST_CHARACTERS} characters or more")
+    return password
+
+
 @dataclass(frozen=True)
 class Person:
     name: str
@@ -54,9 +61,7 @@ class People:
         return Person(name, frozenset(row[1].split())) if row else None
 
     def set_password(self, name: str, password: str) -> None:
-        if len(password) < LEAST_CHARACTERS:
-            raise BadInput(f"a password has {LEAST_CHARACTERS} characters or more")
-        password_hash = self._hasher.hash(password)
+        password_hash = self._hasher.hash(good_password(password))
         with connected(self._path) as database:
             database.execute(
                 "UPDATE people SET password_hash = ? WHERE name = ?", (password_hash, name)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 from client.serving import PASSWORD
+from docs.pages import DOCS, ROOT, blocks_of
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from sojourn.errors import Revoked
 
 pytestmark = pytest.mark.node
 
-ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "clients" / "javascript"
+README = MODULE / "README.md"
 FOLDER = Path(__file__).parent / "javascript"
 SESSION, REFRESH = "/auth/session", "/auth/refresh"
 
@@ -223,6 +224,27 @@ def test_tokens_go_to_their_origin_only(service, application):
     assert ["carried"] == application.do(order=True)
 
 
+def test_a_redirect_to_another_origin_takes_no_token_along(service, application):
+    """And what is answered there changes nothing."""
+    application.login()
+    problem = {"code": "revoked", "detail": "so they say"}
+    service.refusing["/bait"] = JSONResponse(problem, 401, media_type="application/problem+json")
+    elsewhere = service.url.replace("127.0.0.1", "localhost") + "/bait"
+    ((status, told),) = application.get(f"/hop?to={elsewhere}")
+    assert (401, "revoked") == (status, told["code"])
+    assert [""] == service.authorizations("/bait")
+    assert ([], 0) == (application.ends(), service.refreshes)
+
+
+def test_what_was_done_before_a_redirect_is_not_done_again(service, application):
+    """A form was taken and its next page refused: that is the answer, and the form is not repeated."""
+    application.login()
+    application.outlive_access()
+    ((status, _),) = application.get("/save", init={"method": "POST", "body": "a note"})
+    assert (401, 1, 1) == (status, service.asked["POST /save"], service.refreshes)
+    assert 200 == application.get()[0][0]
+
+
 def test_logout_forgets_and_tells_the_server(service, application, client):
     """The session is over, the storage empty, the application told."""
     application.login()
@@ -257,17 +279,20 @@ def test_the_url_is_checked(service, application):
 # --- the types ------------------------------------------------------------------------------------
 
 
-def test_the_types_are_right(request, tmp_path_factory):
-    """The declarations fit the module (which is checked by its comments), and a consumer of both."""
+@pytest.fixture(scope="module")
+def tsc(request, tmp_path_factory):
+    """The type checker, installed once and kept with pytest's cache."""
     if not shutil.which("node") or not shutil.which("npm"):
         absent("Node.js and npm are not installed")
     version = json.loads((FOLDER / "package.json").read_text())["dependencies"]["typescript"]
     cache = getattr(request.config, "cache", None)
     kept = cache.mkdir("npm") if cache else tmp_path_factory.mktemp("npm")
     home = kept / f"typescript-{version}"
-    if not (home / "node_modules" / "typescript" / "package.json").is_file():
+    script = home / "node_modules" / "typescript" / "bin" / "tsc"
+    if not script.is_file():
         fresh = tmp_path_factory.mktemp("types") / "home"
-        shutil.copytree(FOLDER, fresh)
+        fresh.mkdir()
+        shutil.copyfile(FOLDER / "package.json", fresh / "package.json")
         install = subprocess.run(
             ["npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"],
             cwd=fresh, capture_output=True, text=True, timeout=300, check=False,
@@ -276,14 +301,25 @@ def test_the_types_are_right(request, tmp_path_factory):
             absent(f"npm cannot install typescript {version}")
         if not home.exists():  # another worker may have been quicker
             shutil.copytree(fresh, home)
-    folder = tmp_path_factory.mktemp("consumer")
-    shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
-    shutil.copytree(MODULE, folder / "node_modules" / "@sojourn" / "client")
-    tsc = home / "node_modules" / "typescript" / "bin" / "tsc"
+    return script
+
+
+def test_the_types_are_right(tsc, tmp_path):
+    """The declarations fit the module (checked by its comments), a consumer, and the page's examples."""
+    shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(MODULE, tmp_path / "node_modules" / "@sojourn" / "client")
+    blocks = blocks_of(DOCS / "javascript.md", "js")
+    page = blocks[0].code + "".join(
+        block.code for block in blocks[1:] if "createClient" not in block.code
+    )
+    apart = [block.code for block in blocks[1:] if "createClient" in block.code]
+    for number, code in enumerate([page, *apart, *(b.code for b in blocks_of(README, "js"))]):
+        (tmp_path / f"page_{number}.js").write_text(f"{code}\nexport {{}};\n")
     done = subprocess.run(
-        ["node", tsc, "-p", folder], capture_output=True, text=True, timeout=120, check=False
+        ["node", tsc, "-p", tmp_path], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout
+    assert len(apart) == 3
 
 
 def test_the_package_has_what_it_names():

@@ -109,7 +109,7 @@ def test_what_stands_outside_of_docs_is_shown(pages, site):
     """A link to a document or an example of the repository leads to a page with it."""
     shown = (site / "source" / "SECURITY.html").read_text(encoding="utf-8")
     assert "the server secret alone" in shown
-    assert site / "source" / "examples" / "starlette_pages.py.html" in pages
+    assert any(path.is_relative_to(site / "source" / "examples") for path in pages)
 
 
 def test_the_checks_of_the_site_find_what_is_wrong(tmp_path):

@@ -2,60 +2,17 @@
 
 import time
 import warnings
-from datetime import UTC, datetime
 
 import pytest
 from cachelib.file import FileSystemCache
-from doors.asking import COOKIE_TEXTS, DAY_MS, cookie_in, now_ms, variants, with_cookie
-from flask import Flask, session as flask_session
-from flask_login import LoginManager, UserMixin, login_user
-from flask_session import Session
+from doors.asking import COOKIE_TEXTS, DAY_MS, now_ms, variants, with_cookie
+from doors.old_flask import SECRET, new_app, signed_in
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from redis import Redis
 
 from sojourn.doors.flask import FlaskCookies, FlaskSessions
 from sojourn.errors import ConfigurationError, StoreError
-
-SECRET = "the old secret of Flask"
-
-
-class User(UserMixin):
-    def __init__(self, name):
-        self.id = name
-
-
-def new_app(**config):
-    """Make an application that signs in with Flask-Login, or by a value of its own."""
-    app = Flask("old")
-    app.config.update(SECRET_KEY=SECRET, **config)
-    LoginManager(app).user_loader(User)
-    if "SESSION_TYPE" in config:
-        Session(app)
-
-    @app.post("/login/<name>")
-    def login(name):
-        login_user(User(name))
-        flask_session["basket"] = ["tea"]
-        if "SESSION_TYPE" not in config:
-            flask_session["since"] = datetime.now(UTC)  # Flask writes it as no JSON is
-        return ""
-
-    @app.post("/plain/<int:number>")
-    def plain(number):
-        flask_session["user_id"] = number
-        return ""
-
-    @app.get("/basket")
-    def basket():
-        return {"basket": flask_session.get("basket")}
-
-    return app
-
-
-def signed_in(app, path="/login/ann"):
-    """Sign in and give the browser's cookie."""
-    client = app.test_client()
-    return cookie_in(client.post(path).headers.getlist("Set-Cookie"), "session")
 
 
 def basket_of(app, cookie):

@@ -1,34 +1,12 @@
 """Sessions of Starlette's SessionMiddleware, made by the middleware itself."""
 
 import pytest
-from doors.asking import COOKIE_TEXTS, DAY_MS, cookie_in, now_ms, variants, with_cookie
+from doors.asking import COOKIE_TEXTS, DAY_MS, now_ms, variants, with_cookie
+from doors.old_starlette import SECRET, old_cookie
 from hypothesis import given
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.sessions import SessionMiddleware
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
-from starlette.testclient import TestClient
 
 from sojourn.doors.starlette import StarletteCookies
 from sojourn.messages import Incoming
-
-SECRET = "the old secret of the middleware"
-SESSION = {"user_id": 7, "basket": ["tea"], "visits": 3}
-
-
-def old_cookie(session=None, **options):
-    """Have the middleware set its cookie."""
-
-    async def fill(request):
-        request.session.update(SESSION if session is None else session)
-        return PlainTextResponse("")
-
-    middleware = Middleware(SessionMiddleware, secret_key=SECRET, **options)
-    app = Starlette(routes=[Route("/", fill)], middleware=[middleware])
-    answer = TestClient(app).get("/")
-    name = options.get("session_cookie", "session")
-    return cookie_in(answer.headers.get_list("set-cookie"), name)
 
 
 def test_who_was_signed_in_arrives():

@@ -45,7 +45,9 @@ async def connection(bench, principal):
             return error.code
 
     task = asyncio.create_task(hold())
-    await is_open.wait()
+    opening = asyncio.create_task(is_open.wait())
+    await asyncio.wait({task, opening}, return_when=asyncio.FIRST_COMPLETED)
+    assert opening.done(), f"it ended before it was open: {task.result()}"
 
     async def ended():
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ SERVERS = {
     "fastapi": _UVICORN,
     "starlette": _UVICORN,
     "asgi": _UVICORN,
+    "django": _GUNICORN,
     "flask": _GUNICORN,
     "wsgi": _GUNICORN,
 }
@@ -82,8 +85,38 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     }
 
 
-def people_of(folder: Path) -> Any:
+class DjangoPeople:
+    """Django's own users, whose passwords cost what they cost.
+
+    Args:
+        path: The database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, name: str, password: str, *, roles: str = "") -> None:
+        password = "argon2" + self.hashed(password)
+        values = {"name": name, "password": password, "is_admin": "admin" in roles}
+        with closing(sqlite3.connect(self._path)) as database, database:
+            database.execute(
+                "INSERT OR IGNORE INTO auth_user (username, password, is_superuser, is_staff, is_active, "
+                "first_name, last_name, email, date_joined) "
+                "VALUES (:name, :password, :is_admin, 0, 1, '', '', '', '2026-01-01')",
+                values,
+            )
+
+    @staticmethod
+    @cache
+    def hashed(password: str) -> str:
+        """Hash as Django does, which would hash anew at the next sign-in what is not."""
+        return PasswordHasher(time_cost=2, memory_cost=102400, parallelism=8).hash(password)
+
+
+def people_of(name: str, folder: Path) -> Any:
     """Give an application's own table of people, with passwords that are cheap to check."""
+    if name == "django":
+        return DjangoPeople(folder / "notes.db")
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     return People(str(folder / "notes.db"), hasher)
 
@@ -91,7 +124,7 @@ def people_of(folder: Path) -> Any:
 @contextmanager
 def running(name: str, mode: str, folder: Path, *, module: str = "app") -> Iterator[Application]:
     """Run an application as long as the block does; it must then end by itself."""
-    people = people_of(folder)
+    people = people_of(name, folder)
     port = free_port()
     clock, log = folder / "clock", folder / "server.log"
     clock.write_bytes(bytes(8))

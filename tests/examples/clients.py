@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 from examples.applications import PASSWORD, Application
@@ -25,10 +25,12 @@ class Client:
         self.refresh_token = ""
         self.copies: list[Client] = []
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
+        """Use it."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close it, with its copies."""
         for client in (self, *self.copies):
             client.http.close()
 

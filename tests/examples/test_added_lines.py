@@ -14,12 +14,12 @@ NEXT_PART = "# --- "
 
 
 def lines_of(name: str, file: str) -> list[str]:
-    """Give an application's lines, without its docstring, blank lines and its own views."""
+    """Give an application's lines, without its docstring, blank lines and its own views' code."""
     lines, is_own = [], False
     for line in (EXAMPLES / name / file).read_text().partition("\n")[2].splitlines():
         if line.startswith(NEXT_PART):
             is_own = line.startswith(OWN_VIEWS)
-        elif line.strip() and not is_own:
+        elif line.strip() and (not is_own or line.startswith(("import ", "from "))):
             lines.append(line)
     return lines
 
@@ -48,12 +48,14 @@ def test_the_application_without_sojourn_works(name, tmp_path):
     """What Sojourn is added to is a working application that knows nothing of it."""
     source = (EXAMPLES / name / "without_sojourn.py").read_text().partition("\n")[2]
     assert "sojourn" not in source.lower()
-    with running(name, "session", tmp_path, module="without_sojourn") as application:
-        with httpx2.Client(base_url=application.url) as client:
-            note = client.post("/notes", json={"text": "buy tea"}).json()
-            assert {"notes": [note]} == client.get("/").json()
-            assert "buy tea" in client.get("/", headers={"Accept": "text/html"}).text
-            assert client.post("/notes", json={}).status_code == 400
-            assert client.post(f"/notes/{note['id']}/delete").status_code == 200
-            assert client.post(f"/notes/{note['id']}/delete").status_code == 404
-            assert {"deleted": 0} == client.post("/notes/clear").json()
+    with (
+        running(name, "session", tmp_path, module="without_sojourn") as application,
+        httpx2.Client(base_url=application.url) as client,
+    ):
+        note = client.post("/notes", json={"text": "buy tea"}).json()
+        assert {"notes": [note]} == client.get("/").json()
+        assert "buy tea" in client.get("/", headers={"Accept": "text/html"}).text
+        assert client.post("/notes", json={}).status_code == 400
+        assert client.post(f"/notes/{note['id']}/delete").status_code == 200
+        assert client.post(f"/notes/{note['id']}/delete").status_code == 404
+        assert {"deleted": 0} == client.post("/notes/clear").json()

@@ -39,7 +39,7 @@ HOSTILE_BODIES = [
 def test_the_right_password_signs_in(application, person, transport):
     """Who signs in is known from then on, in the mode and over the transport that were asked for."""
     about = person.get("/me").json()
-    assert (person.name, application.mode) == (about["subject"], about["mode"])
+    assert (person.name, application.mode) == (about["name"], about["mode"])
     assert transport == about["transport"]
 
 
@@ -127,7 +127,7 @@ def test_past_the_access_token(application, person, transport):
         assert (401, "refresh_required") == code_of(answer)
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
         assert person.refresh().status_code == 200
-    assert person.get("/me").json()["subject"] == person.name
+    assert person.get("/me").json()["name"] == person.name
 
 
 def test_a_copied_refresh_token_ends_the_session(application, person, transport):

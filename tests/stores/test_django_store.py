@@ -51,8 +51,8 @@ def test_tables_are_made_by_migrate(kind, tmp_path):
     """They are never made in passing; the command that makes them is named, and is enough."""
     with database(KINDS[kind](tmp_path), migrate=False) as alias:
         refuses(alias, f"python manage.py migrate --database={alias}")
-        call_command("migrate", database=alias, verbosity=0)
-        call_command("migrate", database=alias, verbosity=0)
+        call_command("migrate", "sojourn", database=alias, verbosity=0)
+        call_command("migrate", "sojourn", database=alias, verbosity=0)
         info = DjangoStore(alias).open(longest_token_ms=LONGEST_TOKEN_MS)
         assert (1, LONGEST_TOKEN_MS) == (info.shards, info.longest_token_ms)
 
@@ -88,7 +88,7 @@ def test_there_is_a_migration_for_each_of_the_stores():
 
 def test_models_and_migrations_agree(alias):
     """Nothing is left for makemigrations, which would put it into our folder."""
-    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+    call_command("makemigrations", "sojourn", check=True, dry_run=True, verbosity=0)
 
 
 def test_what_the_admin_reads(alias):
@@ -150,7 +150,7 @@ def test_an_old_sqlite(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite_database, "OLDEST_SQLITE", (99, 0, 0))
     old = pytest.raises(ConfigurationError, match=f"SQLite {sqlite3.sqlite_version} is too old")
     with database(sqlite_settings(tmp_path), migrate=False) as alias, old:
-        call_command("migrate", database=alias, verbosity=0)
+        call_command("migrate", "sojourn", database=alias, verbosity=0)
 
 
 @pytest.mark.parametrize("kind", BOTH)

@@ -374,12 +374,12 @@ def test_data_that_cannot_be_saved_is_not_claimed_to_be(auth, monkeypatch):
     async def failing(*_: object, **__: object) -> bool:
         raise StoreError("the store is away; check it")
 
-    body = Body([b"saved!"])
+    body, plain = Body([b"saved!"]), [b"saved!"]
 
     def app(environ, start_response):
         auth.data(environ)["seen"] = True
         start_response("200 OK", JSON)
-        return body
+        return body if environ["PATH_INFO"] == "/" else plain
 
     def writing(environ, start_response):
         auth.data(environ)["seen"] = True
@@ -391,6 +391,7 @@ def test_data_that_cannot_be_saved_is_not_claimed_to_be(auth, monkeypatch):
     answer = Client(auth.wrap(app)).get("/")
     assert (503, "store_unavailable") == (answer.status_code, answer.json["code"])
     assert body.is_closed
+    assert 503 == Client(auth.wrap(app)).get("/plain").status_code
     assert 503 == Client(auth.wrap(writing)).get("/").status_code
 
     def refusing(environ, start_response):

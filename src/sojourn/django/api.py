@@ -97,9 +97,7 @@ def login(request: HttpRequest) -> HttpResponse:
     known = users._default_manager.filter(**{users.USERNAME_FIELD: name}).first()  # noqa: SLF001
     # Taken before the password is checked: what is revoked meanwhile covers this sign-in, too.
     attempt = signing.begin(known) if known is not None else None
-    user: Any = authenticate(
-        request, **{users.USERNAME_FIELD: name, "password": body.password}
-    )
+    user: Any = authenticate(request, **{users.USERNAME_FIELD: name, "password": body.password})
     if user is None:
         raise InvalidCredentials("the name and the password do not belong together")
     signed_in = signing.login(

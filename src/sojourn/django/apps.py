@@ -11,7 +11,6 @@ class SojournConfig(AppConfig):
     name = "sojourn.django"
     label = "sojourn"
     verbose_name = "Sojourn"
-    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Register the checks, and listen to what happens to users."""

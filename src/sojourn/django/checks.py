@@ -12,8 +12,8 @@ from django.utils.module_loading import import_string
 
 from sojourn.browser import CookieNames
 from sojourn.django.conf import arguments, is_session_engine
-from sojourn.errors import SojournError
 from sojourn.environment import settings_from
+from sojourn.errors import SojournError
 from sojourn.settings import SETTING_NAMES, Settings
 
 _MIDDLEWARE = "sojourn.django.SojournMiddleware"
@@ -22,9 +22,7 @@ _SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 
 
 @register(Tags.security)
-def check_settings(
-    app_configs: Sequence[AppConfig] | None = None, **_: Any
-) -> list[CheckMessage]:
+def check_settings(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
     """Look at the settings, ours and those of Django that concern us."""
     del app_configs
     try:
@@ -120,7 +118,7 @@ def _check_session_cookie(ours: Settings) -> Iterator[CheckMessage]:
             hint="Leave it at 'sessionid', or choose another name.",
             id="sojourn.E005",
         )
-    if settings.SESSION_COOKIE_SECURE == ours.is_development:
+    if ours.is_development == settings.SESSION_COOKIE_SECURE:
         yield CheckWarning(
             f"SESSION_COOKIE_SECURE is {settings.SESSION_COOKIE_SECURE}, and SOJOURN['URL'] is "
             f"{ours.url}.",
@@ -134,7 +132,7 @@ def _check_session_cookie(ours: Settings) -> Iterator[CheckMessage]:
             id="sojourn.W006",
         )
     theirs = str(settings.SESSION_COOKIE_SAMESITE or "none").lower()
-    if theirs != ours.same_site or settings.SESSION_COOKIE_DOMAIN != ours.cookie_domain:
+    if theirs != ours.same_site or ours.cookie_domain != settings.SESSION_COOKIE_DOMAIN:
         yield CheckWarning(
             "The cookie of Django's session and those of Sojourn go to different pages.",
             hint="Make SESSION_COOKIE_SAMESITE and SAME_SITE the same, and SESSION_COOKIE_DOMAIN "

@@ -110,7 +110,9 @@ def arguments() -> dict[str, Any]:
 def _value(name: str, value: Any) -> Any:
     """Import what is named by its dotted path, as Django's settings name things."""
     if name == "DOORS":
-        return tuple(_made(import_string(door) if isinstance(door, str) else door) for door in value)
+        return tuple(
+            _made(import_string(door) if isinstance(door, str) else door) for door in value
+        )
     if name in {"FACTS", "CLAIMS"} and isinstance(value, str):
         return import_string(value)
     return tuple(value) if isinstance(value, list) else value

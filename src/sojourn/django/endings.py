@@ -47,7 +47,8 @@ def on_deleted(*, instance: Any, using: str = "default", **_: Any) -> None:
 def on_login_failed(*, credentials: dict[str, Any], request: Any = None, **_: Any) -> None:
     """Put a failed sign-in on the audit trail."""
     if request is not None:
-        name = str(credentials.get(get_user_model().USERNAME_FIELD, credentials.get("username", "")))
+        users: Any = get_user_model()
+        name = str(credentials.get(users.USERNAME_FIELD, credentials.get("username", "")))
         get_auth().login_failed(incoming_of(request), name, reason="wrong_credentials")
 
 
@@ -71,4 +72,3 @@ def _end_all(user: Any, *, reason: str, using: str, keeps_current: bool = False)
     if transaction.get_connection(using).in_atomic_block and not is_stored_in(using):
         # Elsewhere whoever signs in with the old password until the commit goes, too.
         transaction.on_commit(end, using=using)
-

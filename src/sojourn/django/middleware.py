@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
@@ -22,7 +22,6 @@ from sojourn.django.sessions import SessionStore
 from sojourn.django.state import (
     DjangoState,
     current_request,
-    find_state,
     incoming_of,
     keep_state,
 )

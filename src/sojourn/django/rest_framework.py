@@ -1,8 +1,8 @@
 """Django REST framework: an authentication class, and permission classes for what a route needs.
 
-    class Notes(APIView):
-        authentication_classes = [SojournAuthentication]
-        permission_classes = [IsAuthenticated, needs(scopes={"notes"})]
+class Notes(APIView):
+    authentication_classes = [SojournAuthentication]
+    permission_classes = [IsAuthenticated, needs(scopes={"notes"})]
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class SojournAuthentication(BaseAuthentication):
             raise SojournProblem(InvalidToken("the account is not active", reason="no_user"))
         return user, principal
 
-    def authenticate_header(self, request: Request) -> str:
+    def authenticate_header(  # pyright: ignore[reportIncompatibleMethodOverride]  # no types
+        self, request: Request
+    ) -> str:
         """Have a refusal be 401 with this challenge (RFC 6750 section 3)."""
         del request
         return "Bearer"
@@ -76,7 +78,9 @@ def needs(**need: Unpack[NeedOptions]) -> type[BasePermission]:
     class Needs(BasePermission):
         """Refuses a principal that does not meet the need, with the code that says why."""
 
-        def has_permission(self, request: Request, view: Any) -> bool:
+        def has_permission(  # pyright: ignore[reportIncompatibleMethodOverride]  # no types
+            self, request: Request, view: Any
+        ) -> bool:
             del view
             try:
                 check(state_of(request), needed)

@@ -119,6 +119,10 @@ class SessionStore(SessionBase):
         self._checked = self._kept = None
         self._arrived = {}
 
+    def _values(self, *, no_load: bool = False) -> dict[str, Any]:
+        values: dict[str, Any] = self._get_session(no_load)  # type: ignore[attr-defined]  # no stub
+        return values
+
     # --- Django's interface -----------------------------------------------------------------------
 
     def load(self) -> dict[str, Any]:
@@ -152,7 +156,7 @@ class SessionStore(SessionBase):
             UpdateError: The session was ended meanwhile; nothing brings it back.
             PermissionDenied: The sign-in is refused (`max_sessions`, a revocation meanwhile).
         """
-        values = self._get_session(no_load=must_create)
+        values = self._values(no_load=must_create)
         if must_create:
             self._forget()
         elif self._kept is None and self.session_key is not None:
@@ -181,7 +185,7 @@ class SessionStore(SessionBase):
 
     def cycle_key(self) -> None:
         """Change the key: at once for whoever is signed in, at the save for a guest."""
-        values = self._get_session()
+        values = self._values()
         self.modified = True
         if self.session_key is None:
             return
@@ -226,7 +230,7 @@ class SessionStore(SessionBase):
     def _write(self, values: dict[str, Any]) -> None:
         auth = get_auth()
         core = auth.core
-        kept = self._kept or SessionData(b"{}", sid="", guest=None)
+        kept = SessionData(b"{}", sid="", guest=None) if self._kept is None else self._kept
         for name in kept.keys() - values.keys():
             del kept[name]
         kept.update(values)

@@ -101,9 +101,7 @@ def reauthenticate(
     return _done(request, state, signed_in)
 
 
-def move(
-    request: Any, *, mode: Mode, refresh_token: str | None = None
-) -> SignedIn[dict[str, Any]]:
+def move(request: Any, *, mode: Mode, refresh_token: str | None = None) -> SignedIn[dict[str, Any]]:
     """See `AsyncSojourn.move`; what Django's session signs in stays there.
 
     Raises:
@@ -113,9 +111,7 @@ def move(
     if state.session is not None:
         raise UnsupportedInMode("a session of Django's has no other mode; use access_token")
     auth = get_auth()
-    signed_in = auth.run(
-        acts.move(auth.core, state, mode=mode, refresh_token=refresh_token)
-    )
+    signed_in = auth.run(acts.move(auth.core, state, mode=mode, refresh_token=refresh_token))
     return _done(request, state, signed_in)
 
 

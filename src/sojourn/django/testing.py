@@ -31,7 +31,7 @@ RequestT = TypeVar("RequestT", bound="HttpRequest")
 def sign_in(
     client: Client | AsyncClient, user: AbstractBaseUser, **options: Unpack[LoginOptions]
 ) -> SignedIn[dict[str, Any]]:
-    """Sign a user in on a test client, Django's or `APIClient`.
+    """Sign a user in on a test client: Django's, ``APIClient``, or ``AsyncClient`` with cookies.
 
     Args:
         client: Takes the cookies, or the ``Authorization`` header where `transport` is ``bearer``.
@@ -40,7 +40,8 @@ def sign_in(
     """
     signed_in = get_auth().login(Incoming(), subject_of(user), **options)
     if signed_in.transport == "bearer":
-        client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {signed_in.access_token}"
+        defaults: dict[str, Any] = client.defaults  # type: ignore[assignment]  # META, say the docs
+        defaults["HTTP_AUTHORIZATION"] = f"Bearer {signed_in.access_token}"
     for name, value in signed_in.outgoing.headers:
         if name == "Set-Cookie":
             client.cookies.load(value)

@@ -161,11 +161,11 @@ async def update(
     count = 0
     for session in sessions_now:
         count += await _update_one(core, session, changes)
-    # Tokens with nothing stored behind them can only be asked to sign in again.
+    # Tokens with nothing stored behind them can only be asked to sign in again. There may be some
+    # whatever the mode is now: from before it was changed, or of an earlier library (doors).
     event = Event(kind=Kind.OUTDATED, subject=canonical, reason="updated")
-    events = (event,) if "jwt" in core.settings.allowed_modes else ()
     record = core.audit("updated", subject=canonical, by=by, reason=", ".join(sorted(changes)))
-    written = await core.store.append(core.shard_of(canonical), events, audit=(record,))
+    written = await core.store.append(core.shard_of(canonical), (event,), audit=(record,))
     core.picture.note(written.entries)
     return count
 

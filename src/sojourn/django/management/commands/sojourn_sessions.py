@@ -32,4 +32,6 @@ class Command(BaseCommand):
                 self.stdout.write(json.dumps(asdict(info)))
                 continue
             seen = datetime.fromtimestamp(info.seen_at, UTC).isoformat(" ", "minutes")
-            self.stdout.write(f"{info.sid}  {info.mode:7}  {seen}  {info.address}  {info.user_agent}")
+            self.stdout.write(
+                f"{info.sid}  {info.mode:7}  {seen}  {info.address}  {info.user_agent}"
+            )
