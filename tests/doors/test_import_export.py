@@ -195,14 +195,14 @@ def test_everything_is_exported_but_what_could_be_used(monkeypatch):
 
 def test_sessions_of_a_library_are_exported_with_their_data(tmp_path, monkeypatch):
     """Beside no server the subjects are those that the trail knows."""
+    monkeypatch.delenv("SOJOURN_DATA")
     with Sojourn("sqlite:///app.db", mode="session", url="http://127.0.0.1:8000") as auth:
         incoming = Incoming(method="POST")
         signed = auth.login(incoming, "ann", transport="bearer", claims={"plan": "pro"})
         bearer = Incoming(authorization=f"Bearer {signed.access_token}")
-        data = auth.load_data(bearer)
+        data = auth.data(bearer)
         data["basket"] = ["tea"]
-        auth.save_data(data)
-    monkeypatch.delenv("SOJOURN_DATA")
+        auth.save(bearer, data)
     monkeypatch.setenv("SOJOURN_STORE", "sqlite:///app.db")
     found = exported()
     (session,) = found["session"]
@@ -268,7 +268,7 @@ def test_progress_is_for_people(tmp_path):
     os.close(ours)
     assert "500 lines" in shown
     assert "501 lines" in shown
-    assert "1,003 lines" in shown  # accounts, their lines of the trail, and the head
+    assert "1,004 lines" in shown  # accounts, their lines of the trail, the key's, and the head
     assert all(json.loads(line) for line in done.stdout.splitlines())
     quiet = subprocess.run(export, capture_output=True, env=environment(), text=True, check=True)
     assert "lines" not in quiet.stderr

@@ -297,8 +297,14 @@ def test_without_a_user_loader():
 
 def test_current_user_in_templates(app, users):
     """Every template has `current_user`; one that does not look at it loads nobody."""
-    app.add_url_rule("/page", view_func=lambda: render_template_string("{{ current_user.name }}"))
-    app.add_url_rule("/plain", view_func=lambda: render_template_string("plain"))
+    @app.get("/page")
+    def page():
+        return render_template_string("{{ current_user.name }}")
+
+    @app.get("/plain")
+    def plain():
+        return render_template_string("plain")
+
     client = app.test_client(user=users[1])
     assert "Notch" == client.get("/page").text
     users.clear()

@@ -6,7 +6,7 @@ Run by `test_django_testcase.py` with Django's test runner, in a process of its 
 from contextlib import suppress
 
 from django.db import transaction
-from django.test import TestCase, TransactionTestCase
+from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
 from sojourn import Incoming, Sojourn
 from sojourn.django.models import AuditLine, Session
@@ -137,6 +137,15 @@ class Data(TestCase):
         """One test signs out what the other needs."""
         AUTHS["session"].logout(incoming_of(self.signed_in))
         assert not is_in(AUTHS["session"], self.signed_in)
+
+
+class Forbidden(SimpleTestCase):
+    """A test that may not use the database."""
+
+    def test_not_even_in_passing(self):
+        """It fails as with Django's own queries, though there is a connection."""
+        with self.assertRaisesMessage(AssertionError, "not allowed in SimpleTestCase"):
+            login(AUTHS["session"])
 
 
 class Committed(TransactionTestCase):

@@ -37,5 +37,5 @@ def test_django_tests_roll_back(kind, tmp_path):
         timeout=LIMIT_SECONDS,
     )
     assert done.returncode == 0, done.stderr
-    assert "Ran 19 tests" in done.stderr
+    assert "Ran 20 tests" in done.stderr
     assert "feed" not in done.stderr, "a rollback was worth a warning"

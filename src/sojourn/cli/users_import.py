@@ -58,7 +58,7 @@ class Count:
     "import",
     "sojourn users import users.jsonl",
     "sojourn users import users.jsonl --json | jq '.refusals'",
-    "sojourn export --data old | sojourn users import - --data new",
+    "sojourn users import everything.jsonl --data new",
 )
 @configured
 @click.argument("file", type=click.File("rb"), metavar="FILE.jsonl")

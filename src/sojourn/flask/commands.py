@@ -115,9 +115,11 @@ def keys(sojourn: Sojourn[Any], *, is_json: bool) -> None:
 
 @_command("rotate-keys")
 @click.option("--emergency", is_flag=True, help="A key was stolen: refuse all its tokens now.")
-@click.confirmation_option(prompt="Put a new signing key into service?")
-def rotate_keys(sojourn: Sojourn[Any], *, emergency: bool, is_json: bool) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rotate_keys(sojourn: Sojourn[Any], *, emergency: bool, yes: bool, is_json: bool) -> None:
     """Publish a new signing key, which takes over once verifiers have had time to fetch it."""
+    if emergency and not yes:
+        click.confirm("Refuse every token of the present keys, at once?", abort=True, err=True)
     sojourn.rotate_keys(by=operator(), is_emergency=emergency)
     jwks = sojourn.jwks()
     _say(jwks, f"{len(jwks['keys'])} key(s) are published", is_json=is_json)
