@@ -120,14 +120,12 @@ export interface Client {
   addEventListener(type: "signedout", listener: (event: SignedOutEvent) => void): void;
   removeEventListener(type: "signedout", listener: (event: SignedOutEvent) => void): void;
 
-  /** Who is signed in, or null. */
+  /** Who is signed in, or null. The proofs are good then, as for a WebSocket that is opened next. */
   session(): Promise<Session | null>;
   login(login: Login): Promise<SignedIn>;
   logout(): Promise<void>;
   logoutOthers(): Promise<void>;
   logoutAll(): Promise<void>;
-  /** Makes sure that the proofs are good, as before a WebSocket is opened; whether they are. */
-  refresh(): Promise<boolean>;
   sessions(): Promise<Device[]>;
   endSession(sid: string): Promise<void>;
   /** Makes an account; nobody is signed in by it. */

@@ -110,11 +110,6 @@ class Client {
     await this.#proofs.end({ code: "logout", detail: "you signed out everywhere" });
   }
 
-  async refresh() {
-    const why = { code: "unauthenticated", detail: "there is nothing to refresh" };
-    return this.#proofs.renew(await this.#proofs.ready(), why);
-  }
-
   async logoutOthers() {
     await this.#call("POST", "/logout-others");
   }
@@ -219,13 +214,8 @@ class Cookies {
 
   /** @param {any} used @param {Types.Problem} problem */
   async mend(used, problem) {
-    if (MENDABLE.has(problem.code)) return this.renew(used, problem);
     if (problem.code === "unauthenticated") await this.end(problem); // the cookies are gone
-    return false;
-  }
-
-  /** @param {any} used @param {Types.Problem} problem */
-  renew(used, problem) {
+    if (!MENDABLE.has(problem.code)) return false;
     this.#flight ??= alone(this.#name, () => this.#renew(used, problem)).finally(() => {
       this.#flight = null;
     });
@@ -308,7 +298,7 @@ class Tokens {
   async ready() {
     const used = await this.#load();
     if (!used?.refresh_token || Date.now() < used.renew_at_ms) return used;
-    await this.renew(used, { code: "expired", detail: "the access token is over" });
+    await this.mend(used, { code: "expired", detail: "the access token is nearly over" });
     return (await this.#load()) ?? used;
   }
 
@@ -357,21 +347,17 @@ class Tokens {
 
   /** @param {any} used @param {Types.Problem} problem */
   async mend(used, problem) {
-    return used && MENDABLE.has(problem.code) ? this.renew(used, problem) : false;
-  }
-
-  /** @param {any} used @param {Types.Problem} problem */
-  renew(used, problem) {
+    if (!used || !MENDABLE.has(problem.code)) return false;
     this.#flight ??= this.#renew(used, problem).finally(() => {
       this.#flight = null;
     });
     return this.#flight;
   }
 
-  /** @param {Types.Tokens | null} used @param {Types.Problem} problem */
+  /** @param {Types.Tokens} used @param {Types.Problem} problem */
   async #renew(used, problem) {
     const current = await this.#load();
-    if (current === null || used === null) return false;
+    if (current === null) return false;
     if (current.access_token !== used.access_token) return true; // a late refusal of older ones
     let answer;
     try {

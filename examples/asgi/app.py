@@ -252,6 +252,3 @@ async def read(scope: Any, receive: Any) -> Request:
 
 
 app = auth.wrap(application)
-
-if __name__ == "__main__":
-    notes.serve("asgi")

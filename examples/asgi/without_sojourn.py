@@ -121,6 +121,3 @@ async def read(scope: Any, receive: Any) -> Request:
 
 
 app = application
-
-if __name__ == "__main__":
-    notes.serve("asgi")

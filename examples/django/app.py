@@ -249,6 +249,3 @@ urlpatterns = [
     *SIGNING_IN,
 ]
 app = get_wsgi_application()
-
-if __name__ == "__main__":
-    notes.serve("wsgi")

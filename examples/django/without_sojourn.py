@@ -103,6 +103,3 @@ urlpatterns = [
     path("static/<path:path>", serve, {"document_root": notes.STATIC}),
 ]
 app = get_wsgi_application()
-
-if __name__ == "__main__":
-    notes.serve("wsgi")

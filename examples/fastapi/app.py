@@ -212,6 +212,3 @@ app.add_exception_handler(notes.BadInput, refused)
 app.include_router(account)
 auth.install(app)
 app.add_exception_handler(SojournError, refused)  # as pages, where a browser asks
-
-if __name__ == "__main__":
-    notes.serve("asgi")

@@ -86,6 +86,3 @@ async def refused(request: HTTPConnection, error: Exception) -> Response:
 # --- the application ----------------------------------------------------------------------------
 
 app.add_exception_handler(notes.BadInput, refused)
-
-if __name__ == "__main__":
-    notes.serve("asgi")

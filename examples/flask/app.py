@@ -202,6 +202,3 @@ def refused(error: SojournError | notes.BadInput) -> Answer:
 # --- the application ----------------------------------------------------------------------------
 
 app.register_blueprint(account)
-
-if __name__ == "__main__":
-    notes.serve("wsgi")

@@ -63,6 +63,3 @@ def refused(error: notes.BadInput) -> Answer:
 
 
 # --- the application ----------------------------------------------------------------------------
-
-if __name__ == "__main__":
-    notes.serve("wsgi")

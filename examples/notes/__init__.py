@@ -8,7 +8,6 @@ from notes.config import DATABASE, PORT, STORE, URL
 from notes.live import Live
 from notes.pages import HEADERS, STATIC, page, wants_page
 from notes.people import FIRST, People, Person, good_password
-from notes.serving import serve
 from notes.store import Notes
 
 __all__ = [
@@ -29,6 +28,5 @@ __all__ = [
     "page",
     "read_values",
     "safe_next",
-    "serve",
     "wants_page",
 ]

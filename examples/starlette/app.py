@@ -233,6 +233,3 @@ app = Starlette(
 )
 auth.install(app)
 app.add_exception_handler(SojournError, refused)  # as pages, where a browser asks
-
-if __name__ == "__main__":
-    notes.serve("asgi")

@@ -86,6 +86,3 @@ app = Starlette(
     ],
     exception_handlers={notes.BadInput: refused},
 )
-
-if __name__ == "__main__":
-    notes.serve("asgi")

@@ -221,6 +221,3 @@ def read(environ: Any) -> Request:
 
 
 app = auth.wrap(application)
-
-if __name__ == "__main__":
-    notes.serve("wsgi")

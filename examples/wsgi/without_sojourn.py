@@ -92,6 +92,3 @@ def read(environ: Any) -> Request:
 
 
 app = application
-
-if __name__ == "__main__":
-    notes.serve("wsgi")

@@ -401,7 +401,6 @@ def test_nobody_was_signed_out_who_was_not_signed_in(standalone, open_tabs):
     """A visitor's 401 is no end of a sign-in."""
     tabs = open_tabs(standalone, "own origin", count=2)
     assert [None, None] == tabs.at_once("sojourn.session()")
-    assert [False, False] == tabs.at_once("sojourn.refresh()")
     assert [[], []] == tabs.ends(0)
 
 

@@ -22,6 +22,7 @@ from sojourn.errors import (
     RefreshReuse,
     SojournError,
     Unauthenticated,
+    UnsupportedInMode,
 )
 
 SESSION = "/auth/session"
@@ -182,6 +183,14 @@ def test_a_refresh_token_that_never_was_one_ends_the_sign_in(service):
     with pytest.raises(InvalidToken):
         sign_in.refresh()
     assert not sign_in.is_signed_in
+
+
+def test_what_has_no_refresh_token_is_not_refreshed(service, client):
+    """Asking for it is a mistake, and costs nobody the sign-in."""
+    client.login(mode="session")
+    with pytest.raises(UnsupportedInMode):
+        client.sign_in.refresh()
+    assert client.sign_in.is_signed_in
 
 
 def test_the_callback_may_sign_in_again(service):

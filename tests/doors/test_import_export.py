@@ -200,7 +200,7 @@ def test_sessions_of_a_library_are_exported_with_their_data(tmp_path, monkeypatc
         incoming = Incoming(method="POST")
         signed = auth.login(incoming, "ann", transport="bearer", claims={"plan": "pro"})
         bearer = Incoming(authorization=f"Bearer {signed.access_token}")
-        data = auth.data(bearer)
+        data = auth.data(bearer, signed.principal)
         data["basket"] = ["tea"]
         auth.save(bearer, data)
     monkeypatch.setenv("SOJOURN_STORE", "sqlite:///app.db")

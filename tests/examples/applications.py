@@ -32,6 +32,7 @@ _UVICORN = ("uvicorn", "--app-dir", "{folder}", "--log-level", "warning")
 _GUNICORN = ("gunicorn", "--chdir", "{folder}", "--threads", "4", "--log-level", "warning")
 SERVERS = {
     "fastapi": _UVICORN,
+    "litestar": _UVICORN,
     "starlette": _UVICORN,
     "asgi": _UVICORN,
     "django": _GUNICORN,

@@ -39,7 +39,9 @@ def test_flasks_ways_to_fill_it(monkeypatch):
     app.config.from_mapping(
         tomllib.loads('SOJOURN_MODES = ["session", "hybrid"]\nSOJOURN_MAX_SESSIONS = 3')
     )
-    monkeypatch.setenv("FLASK_SOJOURN_TRUSTED_ORIGINS", "http://localhost:3000,http://localhost:4000")
+    monkeypatch.setenv(
+        "FLASK_SOJOURN_TRUSTED_ORIGINS", "http://localhost:3000,http://localhost:4000"
+    )
     monkeypatch.setenv("FLASK_SOJOURN_GRACE_SECONDS", "5")
     app.config.from_prefixed_env()
     settings = sojourn_of(app.config, store="memory://", url=URL).settings

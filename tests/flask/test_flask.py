@@ -367,6 +367,23 @@ def test_the_applications_own_handler_of_an_error(app):
     assert (418, "forbidden") == (answer.status_code, answer.text)
 
 
+def test_an_error_of_the_applications_own(app):
+    """A `SojournError` of the application's own is answered with its status, whatever that is."""
+
+    class PaymentRequired(SojournError):
+        """The trial is over."""
+
+        code = "payment_required"
+        status = 402
+
+    @app.get("/paid")
+    def paid():
+        raise PaymentRequired("the trial is over; choose a plan")
+
+    answer = app.test_client().get("/paid")
+    assert (402, "payment_required") == (answer.status_code, answer.json["code"])
+
+
 def test_an_error_handler_registered_before_is_kept(auth):
     """`init_app` does not replace what the application says of our errors."""
     app = Flask(__name__)

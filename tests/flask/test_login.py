@@ -72,7 +72,9 @@ def app(auth, clock, users):
 
     @app.post("/login/<int:number>")
     def login(number):
-        return {"is_signed_in": bool(login_user(users[number], remember="remember" in request.args))}
+        return {
+            "is_signed_in": bool(login_user(users[number], remember="remember" in request.args))
+        }
 
     @app.post("/logout")
     @login_required
@@ -127,7 +129,10 @@ def test_a_user_that_is_gone_is_signed_out(app, auth, users):
 
     app.register_blueprint(auth.blueprint())
     client = app.test_client(user=users[1])
-    assert ("1", True) == (client.get("/principal").text, client.get("/optional").json["is_somebody"])
+    assert ("1", True) == (
+        client.get("/principal").text,
+        client.get("/optional").json["is_somebody"],
+    )
     del users[1]
     for path in ("/settings", "/principal", "/auth/session", "/delete"):
         refused = client.get(path)
@@ -297,6 +302,7 @@ def test_without_a_user_loader():
 
 def test_current_user_in_templates(app, users):
     """Every template has `current_user`; one that does not look at it loads nobody."""
+
     @app.get("/page")
     def page():
         return render_template_string("{{ current_user.name }}")

@@ -145,6 +145,14 @@ def test_messages_are_flashed(client, auth):
     assert {"messages": []} == client.get("/login").json
 
 
+def test_a_message_that_cannot_be_flashed(client, auth):
+    """Another site's page learns that it is refused, and writes nothing to a visitor's session."""
+    auth.login_message = "Please sign in."
+    evil = {**PAGE, "Origin": "https://evil.example"}
+    refused = client.post("/private/x", headers=evil)
+    assert (403, "cross_site") == (refused.status_code, refused.json["code"])
+
+
 def test_refresh_view(app, auth, clock):
     """Whose sign-in is too old goes to `refresh_view`, where there is one."""
     client = app.test_client(user="ann")

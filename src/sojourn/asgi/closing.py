@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from sojourn.asgi.scope import Message, Receive, Scope, Send
@@ -43,48 +42,56 @@ class Closing:
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, until `watch` is entered and the session ends."""
+        """Pass everything on, until `watch` is called and the session ends."""
         self._is_websocket = scope["type"] == "websocket"
         self._receive = receive
         self._send = send
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._over: asyncio.Future[None] | None = None
+        """Done when the connection was closed here; made when somebody first waits for it."""
         self._receiving: asyncio.Task[Message] | None = None
         self._may_wait = self._is_websocket
         self._is_done = False
         self._code = ""
         self._telling: asyncio.Task[None] | None = None
-        self._watches = AsyncExitStack()
+        self._watches: AsyncExitStack | None = None
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Hold what is watched for as long as the application runs."""
-        try:
-            async with self._watches:
-                yield
-        finally:
-            for task in (self._receiving, self._telling):
-                if task is not None and not task.done():
-                    task.cancel()
-                    with suppress(asyncio.CancelledError, OSError):
-                        await task
+    async def stop(self) -> None:
+        """Let go of what is watched and awaited, when the application is done."""
+        if self._watches is not None:
+            await self._watches.aclose()
+        for task in (self._receiving, self._telling):
+            if task is not None and not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError, OSError):
+                    await task
 
     async def watch(self, watching: Watching, principal: Principal[Any]) -> None:
         """Close the connection when this principal's session ends."""
+        self._watches = self._watches or AsyncExitStack()
         ended = await self._watches.enter_async_context(watching.ended(principal))
         if ended.done():
             self._end(ended.result())
         else:
             ended.add_done_callback(self._on_ended)
 
+    @property
+    def _is_over(self) -> bool:
+        return self._over is not None and self._over.done()
+
+    def _made_over(self) -> asyncio.Future[None]:
+        if self._over is None:
+            self._over = asyncio.get_running_loop().create_future()
+        return self._over
+
     def _on_ended(self, ended: asyncio.Future[SojournError]) -> None:
         if not ended.cancelled():
             self._end(ended.result())
 
     def _end(self, error: SojournError) -> None:
-        if not self._is_done and not self._over.done():
+        if not self._is_done and not self._is_over:
             log.info("closing a connection: %s", error)
             self._code = error.code
-            self._over.set_result(None)
+            self._made_over().set_result(None)
             self._telling = asyncio.create_task(self._tell(error))
 
     async def _tell(self, error: SojournError) -> None:
@@ -99,7 +106,7 @@ class Closing:
 
     async def receive(self) -> Message:
         """Receive for the application."""
-        if self._over.done():
+        if self._is_over:
             return self._disconnect()
         if not self._may_wait:  # the body of a request, which is there or on its way
             message = await self._receive()
@@ -107,7 +114,7 @@ class Closing:
             return message
         task = self._receiving or asyncio.ensure_future(self._receive())
         self._receiving = task
-        either: list[asyncio.Future[Any]] = [task, self._over]
+        either: list[asyncio.Future[Any]] = [task, self._made_over()]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             return self._disconnect()
@@ -121,7 +128,7 @@ class Closing:
 
     async def send(self, message: Message) -> None:
         """Send for the application."""
-        if self._over.done():
+        if self._is_over:
             raise SessionEndedError("the session ended, and the connection was closed")
         kind = message["type"]
         if kind == "websocket.close" or (

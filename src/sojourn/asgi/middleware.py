@@ -114,10 +114,12 @@ class SojournMiddleware:
         self._show(scope, state)
         cors = shared.cors(incoming) if shared else Outgoing()
         closing = Closing(scope, receive, send)
-        async with closing.open():
+        try:
             if is_websocket and state.principal is not None:
                 await closing.watch(self.checker.watching, state.principal)
             await self._answer(scope, state, cors, closing)
+        finally:
+            await closing.stop()
 
     async def _answer(
         self, scope: Scope, state: RequestState, cors: Outgoing, closing: Closing

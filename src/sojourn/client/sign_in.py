@@ -25,6 +25,7 @@ from sojourn.errors import (
     Revoked,
     SojournError,
     Unauthenticated,
+    UnsupportedInMode,
 )
 from sojourn.settings import is_loopback, normal_origin
 
@@ -32,6 +33,7 @@ log = logging.getLogger("sojourn.client")
 _OK, _NO_CONTENT, UNAUTHORIZED = 200, 204, 401
 _MENDABLE = (RefreshRequired, Expired, Revoked, InvalidToken)
 """A 401 with one of these is put to the refresh endpoint, which mends it or knows why it cannot be."""
+_DUE = RefreshRequired("the access token is over, or nearly")
 _OVER = (Revoked, RefreshReuse, RefreshLate, Expired, InvalidToken)
 
 
@@ -142,12 +144,17 @@ class SignIn:
         Raises:
             Refused: The sign-in is over: `Revoked`, `Expired`, `RefreshReuse`, `RefreshLate`,
                 `InvalidToken`, or `Unauthenticated` where there is none.
+            UnsupportedInMode: There is no refresh token, as in the modes ``session`` and ``jwt``.
             IssuerUnavailable: The server was not reached or is not able to answer; nothing is lost.
         """
         used = self._storage.load()
         if used is None:
             raise self.why_signed_out or Unauthenticated("nobody is signed in; use login")
-        self._flight.join(lambda: self._renew(used, None)).result()
+        if not used.refresh_token:
+            raise UnsupportedInMode(
+                "only mode 'hybrid' has refresh tokens; sign in again at the end"
+            )
+        self._flight.join(lambda: self._renew(used, _DUE)).result()
 
     # --- for what carries the tokens --------------------------------------------------------------
 
@@ -160,14 +167,14 @@ class SignIn:
         used = self._storage.load()
         if used is None or not used.is_renewal_due(self._clock()):
             return used
-        return self._waited(used, None) or used
+        return self._waited(used, _DUE) or used
 
     async def ready_async(self) -> Tokens | None:
         """See `ready`."""
         used = self._storage.load()
         if used is None or not used.is_renewal_due(self._clock()):
             return used
-        return await self._awaited(used, None) or used
+        return await self._awaited(used, _DUE) or used
 
     def mended(self, used: Tokens, refused: Answer) -> Tokens | None:
         """Give tokens to repeat a refused request with; None where that would not help.
@@ -186,20 +193,20 @@ class SignIn:
 
     # --- renewing ---------------------------------------------------------------------------------
 
-    def _waited(self, used: Tokens, error: Refused | None) -> Tokens | None:
+    def _waited(self, used: Tokens, error: Refused) -> Tokens | None:
         try:
             return self._flight.join(lambda: self._renew(used, error)).result()
         except SojournError:
             return None  # told to `on_signed_out`, or logged; the caller gets the server's own 401
 
-    async def _awaited(self, used: Tokens, error: Refused | None) -> Tokens | None:
+    async def _awaited(self, used: Tokens, error: Refused) -> Tokens | None:
         flight = self._flight.join(lambda: self._renew(used, error))
         try:
             return await asyncio.wrap_future(flight)
         except SojournError:
             return None
 
-    def _renew(self, used: Tokens, error: Refused | None) -> Tokens:
+    def _renew(self, used: Tokens, error: Refused) -> Tokens:
         try:
             with self._storage.locked():
                 return self._renewed(used, error)
@@ -208,12 +215,12 @@ class SignIn:
                 self._on_signed_out(refusal.code, str(refusal))
             raise
 
-    def _renewed(self, used: Tokens, error: Refused | None) -> Tokens:
+    def _renewed(self, used: Tokens, error: Refused) -> Tokens:
         """Exchange tokens for their successors, unless somebody who shares the storage has done so.
 
         Args:
             used: The tokens that will do no longer.
-            error: What the server said of them, where it did.
+            error: Why not.
         """
         stored = self._storage.load()
         if stored is None:
@@ -221,7 +228,7 @@ class SignIn:
         if stored != used:
             return stored
         if not used.refresh_token:
-            raise self._over(error or Expired("there is nothing to refresh; sign in again"))
+            raise self._over(error)
         try:
             answer = self._send(f"{self._base}/refresh", {"refresh_token": used.refresh_token})
             if answer.status == _OK:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
-from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth import authenticate, get_user_model, update_session_auth_hash
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -23,8 +23,7 @@ from sojourn.django import signing
 from sojourn.django.conf import get_auth
 from sojourn.django.guarding import current
 from sojourn.django.middleware import problem_response
-from sojourn.django.state import incoming_of
-from sojourn.django.users import user_of
+from sojourn.django.state import incoming_of, state_of
 from sojourn.engine.answers import SessionInfo
 from sojourn.errors import InvalidCredentials, InvalidInput, NotFound, SojournError
 from sojourn.model import Mode, Principal, Transport
@@ -149,7 +148,7 @@ def access_token(request: HttpRequest) -> HttpResponse:
 @sensitive_variables("body")
 def confirm(request: HttpRequest) -> HttpResponse:
     """Re-authenticate by password."""
-    user = _user(current(request))
+    user = _user(request)
     attempt = signing.begin(user)
     if not user.check_password(_body(request, ConfirmBody).password):
         raise InvalidCredentials("that is not the password")
@@ -209,7 +208,7 @@ def end_session(request: HttpRequest, sid: str) -> HttpResponse:
 @sensitive_variables("body")
 def password(request: HttpRequest) -> HttpResponse:
     """Change the password; other sessions and earlier tokens end, this one goes on."""
-    user = _user(current(request))
+    user = _user(request)
     body = _body(request, PasswordBody)
     attempt = signing.begin(user)
     if not user.check_password(body.current):
@@ -222,6 +221,8 @@ def password(request: HttpRequest) -> HttpResponse:
     signed_in = signing.reauthenticate(request, amr=["pwd"], attempt=attempt)
     user.set_password(body.new)
     user.save(update_fields=["password"])
+    if state_of(request).session is not None:
+        update_session_auth_hash(request, user)
     if signed_in.transport == "cookie":
         return HttpResponse(status=NO_CONTENT)
     return _answer(signed_in.public())
@@ -254,19 +255,22 @@ def _answer(value: Any) -> HttpResponse:
 
 
 def _body(request: HttpRequest, kind: type[T]) -> T:
+    """Read a JSON body; a form's is as good as none, which some endpoints take."""
     if len(request.body) > MAX_BODY_BYTES:
         raise InvalidInput(f"the body is over {MAX_BODY_BYTES} bytes")
+    body = request.body if request.content_type == "application/json" else b""
     try:
-        return msgspec.json.decode(request.body or b"{}", type=kind)
+        return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the body is not what this takes: {error}") from error
 
 
-def _user(principal: Principal[Any]) -> Any:
-    user = user_of(principal.subject)
-    if user is None:
+def _user(request: HttpRequest) -> Any:
+    """Give the user that is signed in, loaded now: Django compares passwords of then and later."""
+    current(request)
+    if not request.user.is_authenticated:
         raise InvalidCredentials("this account is not active")
-    return user
+    return request.user
 
 
 def _shown(info: SessionInfo, principal: Principal[Any]) -> dict[str, Any]:

@@ -104,9 +104,13 @@ def begin(request: HttpRequest) -> DjangoState:
     state = DjangoState(incoming)
     keep_state(request, state)
     try:
-        if isinstance(session, SessionStore) and browser.credentials(incoming).is_empty:
+        presented = browser.credentials(incoming)
+        may_arrive = auth.core.cookie_doors and incoming.cookies
+        if not presented.is_empty or presented.is_ambiguous:
+            state.take(auth.check(incoming), browser)
+        elif isinstance(session, SessionStore) and session.session_key is not None:
             _by_session(state, session)
-        else:
+        elif may_arrive:
             state.take(auth.check(incoming), browser)
     except SojournError as error:
         state.error = error
@@ -170,7 +174,8 @@ def _finish(
 ) -> HttpResponseBase:
     auth = get_auth()
     try:
-        auth.run(acts.save_data(auth.core, state))
+        if state.data is not None:
+            auth.run(acts.save_data(auth.core, state))
     except SojournError as error:
         response = problem_response(request, error)
     browser = auth.core.browser

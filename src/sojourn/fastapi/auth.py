@@ -36,6 +36,15 @@ class Auth(Guard[ClaimsT], starlette.Auth[ClaimsT]):
 
         return data
 
+    @cached_property
+    def session(self) -> Dependency:
+        """Have `request.session` be that data, for libraries that look there (Authlib)."""
+
+        async def session(request: HTTPConnection) -> SessionData:
+            return await self.load_session(request)
+
+        return session
+
     def router(self, *, prefix: str = "/auth", tags: tuple[str, ...] = ("auth",)) -> APIRouter:
         """Make a router for what a client may ask about its own sign-in.
 

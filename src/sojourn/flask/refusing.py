@@ -31,19 +31,25 @@ _SAFE_IN_PATHS = "/:@!$&'()*+,;=~"
 
 def answer(error: SojournError) -> ResponseReturnValue:
     """Answer an error in a request; registered for `SojournError`."""
+    try:
+        reply = _reply_to(error)
+    except SojournError as failure:  # of the session in which a message would be flashed
+        return shown(failure)
+    return shown(error) if reply is None else reply
+
+
+def _reply_to(error: SojournError) -> ResponseReturnValue | None:
+    """Answer as the application wants it; None where it does not say, or a program asks."""
     adapter = here().adapter
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - what Flask documents for senders
     if isinstance(error, FreshLoginRequired):
         user_needs_refresh.send(app, error=error)
-        reply = _lead(
-            adapter.refuse_stale, adapter.refresh_view, adapter.needs_refresh_message, adapter
-        )
-    elif _is_of_nobody(error):
+        message = adapter.needs_refresh_message
+        return _lead(adapter.refuse_stale, adapter.refresh_view, message, adapter)
+    if _is_of_nobody(error):
         user_unauthorized.send(app, error=error)
-        reply = _lead(adapter.refuse, adapter.login_view, adapter.login_message, adapter)
-    else:
-        reply = None
-    return shown(error) if reply is None else reply
+        return _lead(adapter.refuse, adapter.login_view, adapter.login_message, adapter)
+    return None
 
 
 def _is_of_nobody(error: SojournError) -> bool:
@@ -68,8 +74,10 @@ def _lead(
 def shown(error: SojournError) -> ResponseReturnValue:
     """Answer with the page the application registered for the status, or a problem document."""
     response = problem_response(error)
-    http_error = default_exceptions[error.status](str(error), response=response)
-    return current_app.handle_http_exception(http_error)
+    kind = default_exceptions.get(error.status)
+    if kind is None:  # no page can be registered for it
+        return response
+    return current_app.handle_http_exception(kind(str(error), response=response))
 
 
 def problem_response(error: SojournError) -> Response:

@@ -135,9 +135,9 @@ class SojournSessionInterface(SessionInterface):
         session.flush()
         if session.accessed:
             response.vary.add("Cookie")
-        installed, state = installed_on(app), session.state
+        installed = installed_on(app)
         if installed.is_late(session._environ):  # noqa: SLF001 - the other half of this module
-            sojourn = installed.auth.sojourn
+            sojourn, state = installed.auth.sojourn, session.state
             sojourn.run(acts.save_data(sojourn.core, state))
             headers = with_outgoing(response.headers.to_wsgi_list(), state.outgoing)
             response.headers.clear()

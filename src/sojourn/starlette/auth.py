@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import HTTPConnection
 
 from sojourn import asgi
+from sojourn.adapting import acts
 from sojourn.asgi.scope import Connection, state_of
 from sojourn.engine.data import SessionData
 from sojourn.errors import ConfigurationError
@@ -32,12 +33,20 @@ class Auth(Guard[ClaimsT], asgi.Auth[ClaimsT]):
     def session_data(self, endpoint: Endpoint[P]) -> Callable[P, Awaitable[Any]]:
         """Have `request.session` in an endpoint: loaded before, saved with the response."""
 
-        async def load(request: HTTPConnection) -> None:
-            if not isinstance(request.scope.get("session"), SessionData | None):
-                raise ConfigurationError(
-                    "another middleware provides request.session (Starlette's SessionMiddleware?); "
-                    "use `await auth.data(request)`, which leaves it alone"
-                )
-            request.scope["session"] = await self.data(request)
+        return before(endpoint, self.load_session)
 
-        return before(endpoint, load)
+    async def load_session(self, request: HTTPConnection) -> SessionData:
+        """Load the data, and have `request.session` be it for the rest of the request.
+
+        Raises:
+            ConfigurationError: Another middleware provides `request.session`.
+        """
+        if not isinstance(request.scope.get("session"), SessionData | None):
+            raise ConfigurationError(
+                "another middleware provides request.session (Starlette's SessionMiddleware?); "
+                "use `await auth.data(request)`, which leaves it alone"
+            )
+        data = request.scope["session"] = await acts.load_data(
+            self.sojourn.core, state_of(request)
+        )
+        return data

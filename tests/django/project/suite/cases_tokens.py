@@ -184,7 +184,7 @@ class NeedCase(Case):
     def test_without_the_store_a_public_page_works(self):
         """Whoever asks who it is gets 503, and nobody is taken for signed out."""
         sign_in(self.client, self.ann)
-        with ours(STORE="sqlite:////nowhere/at/all.db"):
+        with ours(STORE="sqlite:////dev/null/no-folder.db"):
             self.assertEqual(503, self.client.get("/me").status_code)
             self.assertEqual(503, self.client.get("/guarded").status_code)
             self.assertEqual(200, Client().get("/me").status_code)
