@@ -214,7 +214,8 @@ class Cookies {
 
   /** @param {any} used @param {Types.Problem} problem */
   async mend(used, problem) {
-    if (problem.code === "unauthenticated") await this.end(problem); // the cookies are gone
+    const isLate = used !== this.#renewals; // the request went out before somebody signed in
+    if (problem.code === "unauthenticated" && !isLate) await this.end(problem); // the cookies are gone
     if (!MENDABLE.has(problem.code)) return false;
     this.#flight ??= alone(this.#name, () => this.#renew(used, problem)).finally(() => {
       this.#flight = null;
@@ -285,13 +286,12 @@ class Tokens {
   }
 
   #load() {
-    this.#loaded ??= Promise.resolve(this.#storage.get(this.#key)).then(
-      (text) => (text ? JSON.parse(text) : null),
-      (error) => {
+    this.#loaded ??= Promise.resolve(this.#storage.get(this.#key))
+      .then((text) => (text ? JSON.parse(text) : null))
+      .catch((error) => {
         this.#loaded = null; // a locked keychain opens later
         throw error;
-      },
-    );
+      });
     return this.#loaded;
   }
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,12 +15,6 @@ class Live:
         """Tell whoever listens to an owner's notes."""
         for queue in self._open[owner]:
             queue.put_nowait(note)
-
-    async def of(self, owner: str) -> AsyncIterator[Any]:
-        """Give each new note of an owner, as it comes."""
-        with self._listening(owner) as queue:
-            while True:
-                yield await queue.get()
 
     async def tell(
         self, owner: str, send: Callable[[Any], Awaitable[Any]], *, until: Awaitable[Any]

@@ -441,6 +441,22 @@ def test_the_thin_calls(standalone, open_tabs):
     assert [["logout"]] == tabs.ends()
 
 
+def test_a_late_refusal_from_before_the_login_ends_nothing(strict, open_tabs):
+    """A visitor's request is answered after they have signed in: that is no end."""
+    tabs = open_tabs(strict, "own origin", count=2)
+    held = []
+    tabs.context.route("**/slow", lambda route: held.append(route))  # noqa: PLW0108 - marked by it
+    with tabs.each[0].expect_request("**/slow"):
+        tabs.each[0].evaluate(
+            "() => { window.slow = sojourn.fetch('/slow').then((answer) => answer.status); }"
+        )
+    tabs.sign_in()
+    problem = '{"code": "unauthenticated", "detail": "sign in first"}'
+    held[0].fulfill(status=401, body=problem, content_type="application/problem+json")
+    assert 401 == tabs.each[0].evaluate("() => slow")
+    assert [[], []] == tabs.ends(0)
+
+
 # --- a server that asks for a refresh -------------------------------------------------------------
 
 

@@ -193,6 +193,17 @@ def test_what_has_no_refresh_token_is_not_refreshed(service, client):
     assert client.sign_in.is_signed_in
 
 
+def test_a_late_refusal_is_not_told_again(service, client):
+    """A 401 that comes after the end was noticed, of a request that was under way, is no second end."""
+    told = client.login()
+    used = client.sign_in.ready()
+    client.revoke(told["sid"])
+    late = Answer(401, "application/problem+json", b'{"code": "revoked"}')
+    assert [None, None] == [client.sign_in.mended(used, late) for _ in range(2)]
+    assert (1, ["revoked"]) == (service.refreshes, [code for code, _ in client.ends])
+    assert "revoked" == client.sign_in.why_signed_out.code
+
+
 def test_the_callback_may_sign_in_again(service):
     """It is called outside of every lock."""
     client = Client(service)
@@ -212,7 +223,7 @@ def test_the_callback_may_sign_in_again(service):
 
 
 def test_whoever_shares_the_storage_can_sign_out(service):
-    """A sign-out elsewhere is noticed at the next refusal, also where a request was under way."""
+    """A sign-out elsewhere ends nothing that anybody has to be told of, also with a request under way."""
     storage = InMemory()
     one, other = (Client(service, storage=storage) for _ in range(2))
     one.login()
@@ -222,7 +233,7 @@ def test_whoever_shares_the_storage_can_sign_out(service):
         one.sign_in.refresh()
     late = Answer(401, "application/problem+json", b'{"code": "revoked"}')
     assert one.sign_in.mended(used, late) is None
-    assert ["unauthenticated"] == [code for code, _ in one.ends]
+    assert [] == one.ends
 
 
 # --- login and logout -----------------------------------------------------------------------------

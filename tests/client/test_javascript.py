@@ -201,10 +201,20 @@ def test_a_storage_that_fails_is_told(service, application):
     application.outlive_access()
     before = application.tokens()
     application.do(storage={"failing": True})
-    assert "the keychain is locked" == application.fails(fetch=SESSION)
+    assert "the keychain is full" == application.fails(fetch=SESSION)
     assert before == application.tokens()
     assert [200] == [status for status, _ in application.get()]
     assert (2, []) == (service.refreshes, application.ends())
+
+
+def test_a_storage_that_is_locked_opens_later(service, application):
+    """What could not be read is read again with the next request."""
+    application.login()
+    application.do(storage={"locked": True})
+    application.do(open={"url": service.url})
+    assert "the keychain is locked" == application.fails(fetch=SESSION)
+    application.do(storage={"locked": False})
+    assert [200] == [status for status, _ in application.get()]
 
 
 def test_tokens_go_to_their_origin_only(service, application):

@@ -10,14 +10,12 @@ server.
 import ast
 import asyncio
 import builtins
-import importlib.util
 import inspect
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import tomllib
 import urllib.error
@@ -30,12 +28,13 @@ from types import ModuleType
 
 import pytest
 from docs.pages import DOCS, NOT_EXECUTED, PAGES, ROOT, blocks_of, name_of
+from flask import Flask
 
 import sojourn
-from sojourn import AsyncSojourn, Incoming, Need, Sojourn
+from sojourn import AsyncSojourn, Incoming, Need, Sojourn, wsgi
 from sojourn.server.config import load_config
 from sojourn.starlette import Auth
-from sojourn.testing import Client, sign_in
+from sojourn.testing import Client
 
 README = ROOT / "README.md"
 WITH_PYTHON = [
@@ -80,6 +79,10 @@ async def run(blocks, namespace):
                     await value.close()
                 case Sojourn():
                     value.close()
+                case wsgi.Auth():
+                    value.sojourn.close()
+                case Flask(extensions={"sojourn": _}):
+                    value.extensions["sojourn"].guard.checker.close()
 
 
 def new_namespace():
@@ -147,155 +150,6 @@ def test_the_readme_calls(folder):
     with served(folder, "granian", "--interface", "asgi", "app:app", answers="/") as url:
         told = run_calls(folder, url, calls)
     assert told.endswith('{"subject":"ann"}')
-
-
-# --- examples/ ------------------------------------------------------------------------------------
-
-
-def example(name):
-    """Import an example."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_starlette_example(folder):
-    """A visitor's basket is there after signing in, and the wrong password signs nobody in."""
-    notes = example("starlette_notes")
-    with Client(notes.app, notes.auth) as client:
-        client.post("/basket", json={"item": "tea"})
-        wrong = client.post("/login", json={"user": "ann", "password": "a guess"})
-        assert wrong.json()["code"] == "invalid_credentials"
-        assert client.get("/me").status_code == 401
-        right = {"user": "ann", "password": "seven unrelated words"}
-        assert client.post("/login", json=right).json()["subject"] == "ann"
-        assert client.get("/me").json() == {"subject": "ann"}
-        assert client.get("/basket").json() == {"basket": ["tea"]}
-        client.post("/logout")
-        assert client.get("/me").status_code == 401
-
-
-@pytest.fixture
-def pages(folder):
-    """Give the site with pages, with fresh imports."""
-    return example("starlette_pages")
-
-
-def sign_in_with(client, name, password, next_path="/"):
-    """Send the sign-in form, and give where it leads."""
-    form = {"name": name, "password": password, "next": next_path}
-    answer = client.post("/login", data=form, follow_redirects=False)
-    return answer.status_code, answer.headers.get("location"), answer.text
-
-
-def test_the_pages_example_leads_to_the_sign_in_and_back(pages):
-    """A visitor of a private page signs in and is there, with the basket; a wrong password is told."""
-    with Client(pages.app, pages.auth) as visitor:
-        visitor.post("/basket", data={"item": "<tea>"})
-        asked = visitor.get("/account?tab=1")
-        assert asked.url.path == "/login"
-        assert 'value="/account?tab=1"' in asked.text
-        status, _, text = sign_in_with(visitor, "ann", "a guess", "/account?tab=1")
-        assert (status, "do not belong together" in text) == (401, True)
-        assert sign_in_with(visitor, "nobody", "a guess")[2].count("do not belong together") == 1
-        right = sign_in_with(visitor, "ann", "seven unrelated words", "/account?tab=1")
-        assert right[:2] == (303, "/account?tab=1")
-        assert "Your account" in visitor.get("/account?tab=1").text
-        assert "&lt;tea&gt;" in visitor.get("/").text
-        assert "Sign in" in visitor.post("/logout").text
-        assert visitor.get("/account").url.path == "/login"
-
-
-@pytest.mark.parametrize(
-    "elsewhere",
-    ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example", "login", ""],
-)
-def test_the_pages_example_leads_nowhere_else(pages, elsewhere):
-    """`next` is a path of this site, or the first page."""
-    with Client(pages.app, pages.auth) as visitor:
-        assert (
-            'name="next" type="hidden" value="/"'
-            in visitor.get("/login", params={"next": elsewhere}).text
-        )
-        assert sign_in_with(visitor, "ann", "seven unrelated words", elsewhere)[1] == "/"
-
-
-def test_the_pages_example_has_a_page_per_role(pages):
-    """Who has not the role is told so on a page, and not led to sign in again."""
-    with Client(pages.app, pages.auth) as client:
-        sign_in_with(client, "bob", "another few words here")
-        assert client.get("/drafts").status_code == 200
-        denied = client.get("/admin")
-        assert (denied.status_code, denied.headers["content-type"][:9]) == (403, "text/html")
-        sign_in_with(client, "ann", "seven unrelated words")
-        assert client.get("/admin").status_code == 200
-
-
-def test_the_pages_example_signs_out_everywhere(pages):
-    """The others are over, or all; whoever held one is told why at the sign-in."""
-    with Client(pages.app, pages.auth) as here:
-        there = Client(pages.app, pages.auth)
-        for client in (here, there):
-            sign_in(client, "ann")
-        assert "Your account" in here.post("/logout-others").text
-        assert "you signed out your other sessions" in there.get("/account").text
-        sign_in(there, "ann")
-        assert "Sign in" in here.post("/logout-all").text
-        assert not here.cookies
-        assert "you signed out everywhere" in there.get("/account").text
-
-
-def test_the_pages_example_purges(pages, monkeypatch):
-    """The lifespan of one's own runs within that of `install`: the store is open in it."""
-    purged = threading.Event()
-
-    async def purge():
-        assert pages.auth.sojourn.core.is_open
-        purged.set()
-
-    monkeypatch.setattr(pages.auth.sojourn, "purge", purge)
-    with Client(pages.app, pages.auth):
-        assert purged.wait(10)
-
-
-def test_the_wsgi_example(folder):
-    """The blocking face serves a WSGI application: sign in, be known, sign out."""
-    notes = example("wsgi_notes")
-    cookies = {}
-
-    def call(method, path, **environ):
-        answer = {}
-
-        def start_response(status, headers):
-            answer["status"] = int(status[:3])
-            for name, value in headers:
-                if name == "Set-Cookie":
-                    cookie, _, secret = value.partition(";")[0].partition("=")
-                    cookies[cookie] = secret
-
-        header = "; ".join(f"{name}={value}" for name, value in cookies.items() if value)
-        base = {"REQUEST_METHOD": method, "PATH_INFO": path, "HTTP_COOKIE": header}
-        body = b"".join(notes.application(base | environ, start_response))
-        return answer["status"], body
-
-    with notes.auth:
-        assert call("GET", "/me")[0] == 401
-        assert call("POST", "/login") == (200, b'{"subject": "ann"}')
-        assert call("GET", "/me") == (200, b'{"subject": "ann"}')
-        foreign = {"HTTP_ORIGIN": "https://elsewhere.example"}
-        assert call("POST", "/logout", **foreign)[0] == 403
-        assert call("POST", "/logout")[0] == 200
-        assert call("GET", "/me")[0] == 401
-        assert call("GET", "/nowhere")[0] == 404
-
-
-def test_every_example_is_tested():
-    """No example is left out."""
-    names = {path.stem for path in (ROOT / "examples").glob("*.py")}
-    assert names == {"starlette_notes", "starlette_pages", "wsgi_notes"}
 
 
 # --- the server -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import weakref
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -357,10 +358,8 @@ async def test_a_block_that_keeps_the_cancellation_to_itself(watching, revoke_so
     with pytest.raises(Revoked):
         async with watching.watch(principal()):
             revoke_soon()
-            try:
+            with suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                pass
     assert 0 == asyncio.current_task().cancelling()
 
 

@@ -15,6 +15,7 @@ from stores.sqlite_samples import draft, sign_in
 from sojourn import Incoming, Sojourn
 from sojourn.errors import StoreError
 from sojourn.model import Event, Kind
+from sojourn.need import Need
 from sojourn.stores.django import DjangoStore
 
 URL = "http://127.0.0.1:8000"
@@ -53,8 +54,12 @@ def login(auth, subject="1"):
     return auth.login(Incoming(), subject, transport="bearer")
 
 
+def incoming_of(signed_in):
+    return Incoming(authorization=f"Bearer {signed_in.access_token}")
+
+
 def refusal(auth, signed_in):
-    checked = auth.check(Incoming(authorization=f"Bearer {signed_in.access_token}"))
+    checked = auth.check(incoming_of(signed_in))
     return checked.refusal.code if checked.refusal else None
 
 
@@ -97,6 +102,7 @@ def test_a_revocation_that_was_rolled_back(auth, alias):
     signed_in = login(auth)
     with suppress(Failed), transaction.atomic(using=alias):
         auth.revoke_all("1")
+        auth.check(incoming_of(signed_in), need=Need(max_lag_seconds=0))
         raise Failed
     assert (None, 0) == (refusal(auth, signed_in), len(auth.core.picture.view))
     auth.update("2", roles={"admin"})

@@ -19,6 +19,8 @@ from sojourn import (
     SessionInfo,
     SignedIn,
     Sojourn,
+    flask,
+    wsgi,
 )
 from sojourn.jose import AccessClaims, SigningKey, VerifyingKey
 from sojourn.starlette import Auth
@@ -82,3 +84,37 @@ def endpoints(auth: Auth[Plan]) -> None:
         return str(request.url)
 
     _ = (one, two, three)
+
+
+def plain_wsgi(environ: dict[str, Any]) -> None:
+    auth = wsgi.Auth(Sojourn("memory://", url="http://127.0.0.1:8000", claims=Plan))
+    assert_type(auth.current(environ), Principal[Plan])
+    assert_type(auth.optional(environ), Principal[Plan] | None)
+    assert_type(auth.require(roles={"admin"})(environ), Principal[Plan])
+    assert_type(auth.login(environ, "ann", remember=False), SignedIn[Plan])
+    assert_type(auth.data(environ), SessionData)
+
+
+def flask_views(auth: flask.Auth[Plan]) -> None:
+    assert_type(auth.current(), Principal[Plan])
+    assert_type(auth.optional(), Principal[Plan] | None)
+    assert_type(auth.require(roles={"admin"})(), Principal[Plan])
+    assert_type(auth.login("ann", remember=False), SignedIn[Plan])
+    assert_type(auth.sojourn, Sojourn[Plan])
+
+    @auth.requires
+    def one(number: int) -> str:
+        return str(number)
+
+    @auth.requires(roles={"admin"}, max_age=timedelta(minutes=5))
+    @flask.login_required
+    async def two(*, name: str) -> str:
+        return name
+
+    @auth.user_loader
+    def load(subject: str) -> int | None:
+        return int(subject)
+
+    assert_type(load("7"), int | None)
+    one(number=7)
+    two(name="ann")

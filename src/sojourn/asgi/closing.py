@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from sojourn.asgi.problems import CLOSE_SIGNED_OUT, close_message
 from sojourn.asgi.scope import Message, Receive, Scope, Send
-from sojourn.errors import Refused, SojournError
+from sojourn.errors import SojournError
 
 if TYPE_CHECKING:
     from sojourn.model import Principal
@@ -20,11 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sojourn.watch")
 
-CLOSE_SIGNED_OUT = 4401
-"""The close code of a WebSocket whose session ended (401 in the range for applications,
-RFC 6455 section 7.4.2); its reason is the stable code of the error."""
-CLOSE_TRY_AGAIN = 1013
-"""Whether the session goes on cannot be known at this moment (IANA registry, "Try Again Later")."""
 _EVENT_STREAM = b"text/event-stream"
 
 
@@ -59,11 +56,11 @@ class Closing:
         """Let go of what is watched and awaited, when the application is done."""
         if self._watches is not None:
             await self._watches.aclose()
-        for task in (self._receiving, self._telling):
-            if task is not None and not task.done():
-                task.cancel()
-                with suppress(asyncio.CancelledError, OSError):
-                    await task
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.wait({self._receiving})
+        if self._telling is not None:
+            await self._telling  # an application may be done before its client was told
 
     async def watch(self, watching: Watching, principal: Principal[Any]) -> None:
         """Close the connection when this principal's session ends."""
@@ -84,8 +81,7 @@ class Closing:
         return self._over
 
     def _on_ended(self, ended: asyncio.Future[SojournError]) -> None:
-        if not ended.cancelled():
-            self._end(ended.result())
+        self._end(ended.result())
 
     def _end(self, error: SojournError) -> None:
         if not self._is_done and not self._is_over:
@@ -95,10 +91,9 @@ class Closing:
             self._telling = asyncio.create_task(self._tell(error))
 
     async def _tell(self, error: SojournError) -> None:
-        code = CLOSE_SIGNED_OUT if isinstance(error, Refused) else CLOSE_TRY_AGAIN
         message: Message = {"type": "http.response.body", "body": b"", "more_body": False}
         if self._is_websocket:
-            message = {"type": "websocket.close", "code": code, "reason": error.code}
+            message = close_message(error)
         try:
             await self._send(message)
         except Exception as failure:  # noqa: BLE001 - the client may have left by itself meanwhile
@@ -135,16 +130,33 @@ class Closing:
             kind == "http.response.body" and not message.get("more_body", False)
         ):
             self._is_done = True
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError as error:
+            if self._is_over:  # the client was told while this was on its way
+                raise SessionEndedError("the session ended meanwhile") from error
+            raise
 
     def explains(self, error: BaseException) -> bool:
         """Tell whether an application failed because its connection was closed."""
-        seen: BaseException | None = error
-        while seen is not None:
-            if isinstance(seen, SessionEndedError):
-                return True
-            seen = seen.__cause__ or seen.__context__
-        return False
+        return self._is_over and (
+            isinstance(error, SojournError)
+            or any(isinstance(cause, SessionEndedError) for cause in _causes(error))
+        )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give an error and all it came of, those of task groups too."""
+    left, seen = [error], set[int]()
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        left += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions
 
 
 def is_event_stream(message: Message) -> bool:

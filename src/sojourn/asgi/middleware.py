@@ -8,6 +8,7 @@ from typing import Any
 from sojourn.adapting import RequestState, acts, with_outgoing
 from sojourn.aio import AsyncSojourn
 from sojourn.asgi.closing import Closing, is_event_stream
+from sojourn.asgi.lifespan import run_with
 from sojourn.asgi.problems import send_problem
 from sojourn.asgi.scope import Application, Message, Receive, Scope, Send, keep_state
 from sojourn.errors import SojournError
@@ -17,7 +18,6 @@ from sojourn.verifier import AsyncVerifier
 Show = Callable[[Scope, RequestState], None]
 
 _STARTS = frozenset({"http.response.start", "websocket.accept"})
-_STOPPED = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed"})
 
 
 def show_nothing(_: Scope, __: RequestState) -> None:
@@ -72,20 +72,9 @@ class SojournMiddleware:
         if scope["type"] in {"http", "websocket"}:
             await self._handle(scope, receive, send)
         elif scope["type"] == "lifespan" and self._opens:
-            await self._run(scope, receive, send)
+            await run_with(self.checker, self.app, scope, receive, send)
         else:
             await self.app(scope, receive, send)
-
-    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Open the checker before the application starts, and close it after it has stopped."""
-
-        async def send_when_closed(message: Message) -> None:
-            if message["type"] in _STOPPED:
-                await self.checker.close()
-            await send(message)
-
-        await self.checker.__aenter__()
-        await self.app(scope, receive, send_when_closed)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_websocket = scope["type"] == "websocket"
@@ -124,7 +113,7 @@ class SojournMiddleware:
     async def _answer(
         self, scope: Scope, state: RequestState, cors: Outgoing, closing: Closing
     ) -> None:
-        has_started = False
+        has_started, is_websocket = False, scope["type"] == "websocket"
 
         async def send(message: Message) -> None:
             nonlocal has_started
@@ -140,14 +129,14 @@ class SojournMiddleware:
             await self.app(scope, closing.receive, send)
         except _NotSaved as failure:
             await send_problem(scope, failure.error, send)
-        except SojournError as error:  # of an application without handlers of its own
-            if has_started:
-                raise
-            await send_problem(scope, error, send)
         except Exception as error:
             if closing.explains(error):
                 return
-            if has_started or scope["type"] == "websocket" or not state.outgoing.headers:
+            if isinstance(error, SojournError) and (is_websocket or not has_started):
+                # Of an application without handlers of its own.
+                await send_problem(scope, error, send)
+                return
+            if has_started or is_websocket or not state.outgoing.headers:
                 raise
             # The server's own 500 is sent outside of every middleware. A handle that was rotated in
             # this request has to reach the browser all the same, or the old one will look stolen.

@@ -46,7 +46,8 @@ class SignIn:
         url: The server; tokens go to its origin only.
         storage: Where the tokens are kept; in memory by default.
         on_signed_out: Called with the code and the detail when the sign-in turns out to be over,
-            once, in the thread of the refresh, before the refused request returns. Not by `logout`.
+            once, in the thread of the refresh, before the refused request returns. Not by `logout`,
+            here or in another process.
         prefix: The path under which the server has its login, refresh and logout.
         send: What sends those three; the standard library's client by default.
         clock: Milliseconds since the epoch.
@@ -224,7 +225,7 @@ class SignIn:
         """
         stored = self._storage.load()
         if stored is None:
-            raise self._over(Unauthenticated("somebody else signed out here; sign in again"))
+            raise Unauthenticated("it is over already, or somebody signed out; sign in again")
         if stored != used:
             return stored
         if not used.refresh_token:

@@ -7,7 +7,7 @@ is believed where Origin or Fetch Metadata say that it comes from the site, or f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from django.contrib.auth import authenticate, get_user_model, update_session_auth_hash
@@ -18,20 +18,16 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from sojourn import handles
+from sojourn.adapting.endpoints import Answer, Asked, Endpoint, decoded
 from sojourn.django import signing
 from sojourn.django.conf import get_auth
 from sojourn.django.guarding import current
 from sojourn.django.middleware import problem_response
-from sojourn.django.state import incoming_of, state_of
-from sojourn.engine.answers import SessionInfo
-from sojourn.errors import InvalidCredentials, InvalidInput, NotFound, SojournError
-from sojourn.model import Mode, Principal, Transport
-from sojourn.modes import require_stored
+from sojourn.django.state import state_of
+from sojourn.errors import BadRequest, InvalidCredentials, SojournError
+from sojourn.model import Mode, Transport
 
-T = TypeVar("T")
-NO_CONTENT = 204
-MAX_BODY_BYTES = 64 * 1024
+View = Callable[..., HttpResponse]
 
 
 class LoginBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,18 +39,6 @@ class LoginBody(msgspec.Struct, forbid_unknown_fields=True):
     mode: Mode | None = None
     transport: Transport | None = None
     remember: bool = True
-
-
-class RefreshBody(msgspec.Struct, forbid_unknown_fields=True):
-    """``POST refresh`` of a bearer client."""
-
-    refresh_token: str | None = None
-
-
-class AudienceBody(msgspec.Struct, forbid_unknown_fields=True):
-    """``POST access-token``."""
-
-    audience: str = ""
 
 
 class PasswordBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,27 +54,44 @@ class ConfirmBody(msgspec.Struct, forbid_unknown_fields=True):
     password: str
 
 
-def endpoint(*methods: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., Any]]:
-    """Make an endpoint: exempt from CSRF tokens, and its refusals are problem documents."""
+def endpoint(method: str) -> Callable[[Callable[..., Answer]], View]:
+    """Make a view: exempt from CSRF tokens, and its refusals are problem documents."""
 
-    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., Any]:
-        def answering(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    def decorate(answering: Callable[..., Answer]) -> View:
+        def view(request: HttpRequest, **kwargs: Any) -> HttpResponse:
             try:
-                return view(request, **kwargs)
+                answer = answering(request, **kwargs)
             except SojournError as error:
                 return problem_response(request, error)
+            return HttpResponse(
+                answer.body,
+                status=answer.status,
+                content_type="application/json" if answer.body else None,
+                headers={"Cache-Control": "no-store"},
+            )
 
-        guarded: Callable[..., Any] = csrf_exempt(require_http_methods(methods)(answering))
+        guarded: View = csrf_exempt(require_http_methods([method])(view))
         return guarded
 
     return decorate
 
 
+def view_of(shared: Endpoint) -> View:
+    """Make a view of one of the endpoints that all adapters have."""
+
+    @endpoint(shared.method)
+    def answering(request: HttpRequest, sid: str = "") -> Answer:
+        asked = Asked(body=_body(request), sid=sid)
+        return signing.act(request, lambda core, state: shared.act(core, state, asked))
+
+    return answering
+
+
 @endpoint("POST")
 @sensitive_variables("body")
-def login(request: HttpRequest) -> HttpResponse:
+def login(request: HttpRequest) -> Answer:
     """Sign in with a password, through the authentication backends."""
-    body = _body(request, LoginBody)
+    body = decoded(_body(request), LoginBody)
     users: Any = get_user_model()
     name = body.username or body.email
     known = users._default_manager.filter(**{users.USERNAME_FIELD: name}).first()  # noqa: SLF001
@@ -108,127 +109,44 @@ def login(request: HttpRequest) -> HttpResponse:
         remember=body.remember,
         amr=["pwd"],
     )
-    return _answer(signed_in.public())
-
-
-@endpoint("GET")
-def session(request: HttpRequest) -> HttpResponse:
-    """Say who is signed in."""
-    principal = current(request)
-    return _answer(
-        {
-            "subject": principal.subject,
-            "sid": principal.sid,
-            "mode": principal.mode,
-            "roles": sorted(principal.roles),
-            "scopes": sorted(principal.scopes),
-            "claims": principal.claims,
-            "amr": list(principal.amr),
-            "auth_time": principal.auth_time,
-            "expires_at": principal.expires_at,
-        }
-    )
-
-
-@endpoint("POST")
-def refresh(request: HttpRequest) -> HttpResponse:
-    """Rotate the refresh handle, from the body or the cookie."""
-    body = _body(request, RefreshBody)
-    return _answer(signing.refresh(request, refresh_token=body.refresh_token).public())
-
-
-@endpoint("POST")
-def access_token(request: HttpRequest) -> HttpResponse:
-    """Give a live session's short access token."""
-    body = _body(request, AudienceBody)
-    return _answer(signing.access_token(request, audience=body.audience).public())
+    return Answer(signed_in.public())
 
 
 @endpoint("POST")
 @sensitive_variables("body")
-def confirm(request: HttpRequest) -> HttpResponse:
+def confirm(request: HttpRequest) -> Answer:
     """Re-authenticate by password."""
     user = _user(request)
     attempt = signing.begin(user)
-    if not user.check_password(_body(request, ConfirmBody).password):
+    if not user.check_password(decoded(_body(request), ConfirmBody).password):
         raise InvalidCredentials("that is not the password")
-    return _answer(signing.reauthenticate(request, amr=["pwd"], attempt=attempt).public())
-
-
-@endpoint("POST")
-def logout(request: HttpRequest) -> HttpResponse:
-    """End this session; 204 when nothing was signed in too."""
-    signing.logout(request)
-    return HttpResponse(status=NO_CONTENT)
-
-
-@endpoint("POST")
-def logout_others(request: HttpRequest) -> HttpResponse:
-    """End all other sessions of the user."""
-    signing.logout_others(request)
-    return HttpResponse(status=NO_CONTENT)
-
-
-@endpoint("POST")
-def logout_all(request: HttpRequest) -> HttpResponse:
-    """End everything of the user, this session too."""
-    signing.logout_all(request)
-    return HttpResponse(status=NO_CONTENT)
-
-
-@endpoint("GET")
-def sessions(request: HttpRequest) -> HttpResponse:
-    """List the user's sessions."""
-    principal = current(request)
-    require_stored(principal.mode, "a list of sessions")
-    found = get_auth().sessions(principal.subject)
-    return _answer({"sessions": [_shown(info, principal) for info in found]})
-
-
-@endpoint("DELETE")
-def end_session(request: HttpRequest, sid: str) -> HttpResponse:
-    """End one of the user's sessions; another's is not told from an unknown one."""
-    principal = current(request)
-    require_stored(principal.mode, "a list of sessions")
-    auth = get_auth()
-    is_own = handles.is_sid(sid) and sid in {s.sid for s in auth.sessions(principal.subject)}
-    if not is_own:
-        raise NotFound("you have no session of this name")
-    auth.revoke(
-        sid,
-        subject=principal.subject,
-        by=principal.subject,
-        reason="logout",
-        incoming=incoming_of(request),
-    )
-    return HttpResponse(status=NO_CONTENT)
+    return Answer(signing.reauthenticate(request, amr=["pwd"], attempt=attempt).public())
 
 
 @endpoint("POST")
 @sensitive_variables("body")
-def password(request: HttpRequest) -> HttpResponse:
+def password(request: HttpRequest) -> Answer:
     """Change the password; other sessions and earlier tokens end, this one goes on."""
     user = _user(request)
-    body = _body(request, PasswordBody)
+    body = decoded(_body(request), PasswordBody)
     attempt = signing.begin(user)
     if not user.check_password(body.current):
         raise InvalidCredentials("that is not the current password")
     try:
         validate_password(body.new, user)
     except ValidationError as error:
-        raise InvalidInput(" ".join(error.messages)) from error
+        raise BadRequest(" ".join(error.messages)) from error
     # Before anything is revoked: in mode jwt this hands out what the others lose.
     signed_in = signing.reauthenticate(request, amr=["pwd"], attempt=attempt)
     user.set_password(body.new)
     user.save(update_fields=["password"])
     if state_of(request).session is not None:
         update_session_auth_hash(request, user)
-    if signed_in.transport == "cookie":
-        return HttpResponse(status=NO_CONTENT)
-    return _answer(signed_in.public())
+    return Answer(None if signed_in.transport == "cookie" else signed_in.public())
 
 
-@endpoint("GET")
+@csrf_exempt
+@require_http_methods(["GET", "HEAD"])
 def jwks(request: HttpRequest) -> HttpResponse:
     """Publish the public keys."""
     del request
@@ -243,26 +161,9 @@ def jwks(request: HttpRequest) -> HttpResponse:
     )
 
 
-# --- the parts ------------------------------------------------------------------------------------
-
-
-def _answer(value: Any) -> HttpResponse:
-    return HttpResponse(
-        msgspec.json.encode(value),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
-
-
-def _body(request: HttpRequest, kind: type[T]) -> T:
-    """Read a JSON body; a form's is as good as none, which some endpoints take."""
-    if len(request.body) > MAX_BODY_BYTES:
-        raise InvalidInput(f"the body is over {MAX_BODY_BYTES} bytes")
-    body = request.body if request.content_type == "application/json" else b""
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"the body is not what this takes: {error}") from error
+def _body(request: HttpRequest) -> bytes:
+    """Give a JSON body; a form's is as good as none, which most calls take."""
+    return request.body if request.content_type == "application/json" else b""
 
 
 def _user(request: HttpRequest) -> Any:
@@ -271,16 +172,3 @@ def _user(request: HttpRequest) -> Any:
     if not request.user.is_authenticated:
         raise InvalidCredentials("this account is not active")
     return request.user
-
-
-def _shown(info: SessionInfo, principal: Principal[Any]) -> dict[str, Any]:
-    return {
-        "sid": info.sid,
-        "mode": info.mode,
-        "created_at": info.created_at,
-        "seen_at": info.seen_at,
-        "expires_at": info.expires_at,
-        "user_agent": info.user_agent,
-        "address": info.address,
-        "current": info.sid == principal.sid,
-    }

@@ -61,14 +61,15 @@ class SojournMiddleware:
             return
         scope["principal"], scope["user"] = principal, user
         closing = Closing(scope, receive, send)
-        async with closing.open():
+        try:
             if principal is not None:
                 await closing.watch(_watching().here, principal)
-            try:
-                await self.inner(scope, closing.receive, closing.send)
-            except Exception as error:
-                if not closing.explains(error):
-                    raise
+            await self.inner(scope, closing.receive, closing.send)
+        except Exception as error:
+            if not closing.explains(error):
+                raise
+        finally:
+            await closing.stop()
 
 
 def incoming_of(scope: Scope) -> Incoming:

@@ -7,8 +7,9 @@ within `asgiref.sync.sync_to_async`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from django.contrib.auth import user_logged_in, user_logged_out
 from django.contrib.auth.models import AnonymousUser
@@ -20,15 +21,18 @@ from sojourn.django.conf import get_auth
 from sojourn.django.middleware import show
 from sojourn.django.state import DjangoState, django_request, state_of
 from sojourn.django.users import subject_of
-from sojourn.errors import InvalidCredentials, UnsupportedInMode
+from sojourn.errors import InvalidCredentials
 from sojourn.messages import NOTHING_TO_SEND
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
     from sojourn.engine.answers import Attempt, SignedIn
+    from sojourn.engine.core import Core
     from sojourn.engine.data import SessionData
     from sojourn.model import Mode
+
+T = TypeVar("T")
 
 
 def begin(user: AbstractBaseUser) -> Attempt:
@@ -40,6 +44,8 @@ def login(
     request: Any, user: AbstractBaseUser, **options: Unpack[LoginOptions]
 ) -> SignedIn[dict[str, Any]]:
     """Sign a user in whose password the application has just checked (`authenticate`).
+
+    A session of Django's that is somebody's is ended; a visitor's goes on beside.
 
     Args:
         request: The request; the middleware writes the cookies.
@@ -53,8 +59,11 @@ def login(
         raise InvalidCredentials("this account is not active")
     auth = get_auth()
     state = state_of(request)
+    if state.session is not None:
+        if state.principal is not None:
+            state.session.flush()
+        state.session, state.incoming = None, replace(state.incoming, cookies="")
     signed_in = auth.run(acts.login(auth.core, state, subject_of(user), **options))
-    state.session = None
     show(request, state, user)
     rotate_token(django_request(request))
     user_logged_in.send(sender=type(user), request=request, user=user)
@@ -63,92 +72,87 @@ def login(
 
 def logout(request: Any) -> None:
     """End the session of a request, whichever way it was begun, and empty Django's session."""
-    state = state_of(request)
-    _tell_logout(request)
-    get_auth().run(acts.logout(get_auth().core, state))
-    _nobody(request, state)
+    act(request, acts.logout)
+    _empty_session(request)
 
 
 def logout_all(request: Any) -> None:
     """End everything of whoever is signed in, this session too."""
-    state = state_of(request)
-    state.require()
-    _tell_logout(request)
-    get_auth().run(acts.logout_all(get_auth().core, state))
-    _nobody(request, state)
+    act(request, acts.logout_all)
 
 
 def logout_others(request: Any) -> None:
     """End all other sessions and tokens of whoever is signed in."""
-    get_auth().run(acts.logout_others(get_auth().core, state_of(request)))
+    act(request, acts.logout_others)
 
 
 def refresh(request: Any, *, refresh_token: str | None = None) -> SignedIn[dict[str, Any]]:
     """See `AsyncSojourn.refresh`; what the middleware has just renewed is not rotated again."""
-    state = state_of(request)
-    auth = get_auth()
-    signed_in = auth.run(acts.refresh(auth.core, state, refresh_token=refresh_token))
-    return _done(request, state, signed_in)
+    return act(request, lambda core, state: acts.refresh(core, state, refresh_token=refresh_token))
 
 
 def reauthenticate(
     request: Any, *, amr: Iterable[str] = (), attempt: Attempt | None = None
 ) -> SignedIn[dict[str, Any]]:
     """See `AsyncSojourn.reauthenticate`."""
-    state = state_of(request)
-    auth = get_auth()
-    signed_in = auth.run(acts.reauthenticate(auth.core, state, amr=amr, attempt=attempt))
-    return _done(request, state, signed_in)
+    return act(
+        request, lambda core, state: acts.reauthenticate(core, state, amr=amr, attempt=attempt)
+    )
 
 
 def move(request: Any, *, mode: Mode, refresh_token: str | None = None) -> SignedIn[dict[str, Any]]:
-    """See `AsyncSojourn.move`; what Django's session signs in stays there.
-
-    Raises:
-        UnsupportedInMode: It is Django's session that says who this is.
-    """
-    state = state_of(request)
-    if state.session is not None:
-        raise UnsupportedInMode("a session of Django's has no other mode; use access_token")
-    auth = get_auth()
-    signed_in = auth.run(acts.move(auth.core, state, mode=mode, refresh_token=refresh_token))
-    return _done(request, state, signed_in)
+    """See `AsyncSojourn.move`; who was signed in by Django's session goes on with our cookies."""
+    return act(
+        request, lambda core, state: acts.move(core, state, mode=mode, refresh_token=refresh_token)
+    )
 
 
 def access_token(request: Any, *, audience: str = "") -> SignedIn[dict[str, Any]]:
     """See `AsyncSojourn.access_token`."""
-    auth = get_auth()
-    return auth.run(acts.access_token(auth.core, state_of(request), audience=audience))
+    return act(request, lambda core, state: acts.access_token(core, state, audience=audience))
 
 
 def data(request: Any) -> SessionData:
     """Load the session's data (or the visitor's) where there is no ``request.session``; saved by itself."""
+    return act(request, acts.load_data)
+
+
+def act(request: Any, what: Callable[[Core, DjangoState], Coroutine[Any, Any, T]]) -> T:
+    """Do something with a request, and have Django know what came of it.
+
+    Args:
+        request: The request.
+        what: One of `sojourn.adapting.acts`.
+    """
     auth = get_auth()
-    return auth.run(acts.load_data(auth.core, state_of(request)))
+    state = state_of(request)
+    before = state.principal
+    # Loaded while there is one, for those who listen.
+    user = request.user if user_logged_out.has_listeners() else None
+    result = auth.run(what(auth.core, state))
+    if before is not None and state.principal is None:
+        _empty_session(request)
+        state.session = None
+        show(request, state, AnonymousUser())
+        user_logged_out.send(sender=type(user), request=request, user=user)
+    elif state.principal is not before:
+        _go_on(request, state)
+    return result
 
 
-def _done(
-    request: Any, state: DjangoState, signed_in: SignedIn[dict[str, Any]]
-) -> SignedIn[dict[str, Any]]:
-    if state.session is not None and signed_in.transport == "cookie":
-        # Its new handle goes where the old one is: into the cookie that Django writes.
-        state.session.take_handle(state.incoming)
-        state.outgoing = NOTHING_TO_SEND
-        request.principal = state.principal
-    else:
-        show(request, state)
-    return signed_in
+def _go_on(request: Any, state: DjangoState) -> None:
+    """Have the new credentials handed out where the old ones are."""
+    if state.session is not None:
+        if get_auth().core.browser.credentials(state.incoming).handle:
+            state.session.take_handle(state.incoming)
+            state.outgoing = NOTHING_TO_SEND
+        else:  # moved to another mode, which only our own cookies have
+            state.session.flush()
+            state.session = None
+    show(request, state)
 
 
-def _tell_logout(request: Any) -> None:
-    user = getattr(request, "user", None)
-    known = user if getattr(user, "is_authenticated", False) else None
-    user_logged_out.send(sender=type(known), request=request, user=known)
-
-
-def _nobody(request: Any, state: DjangoState) -> None:
+def _empty_session(request: Any) -> None:
     session = getattr(request, "session", None)
     if session is not None:
         session.flush()
-    state.session = None
-    show(request, state, AnonymousUser())

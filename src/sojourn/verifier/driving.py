@@ -64,7 +64,9 @@ async def _fetch_awaited(boarded: Boarded) -> None:
     if not boarded.is_awaited:
         return
     try:
-        await asyncio.wait_for(asyncio.wrap_future(flight.future), PATIENCE_SECONDS)
+        # Not asyncio.wait_for: in Python 3.11 it may keep a cancellation to itself.
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asyncio.wrap_future(flight.future)
     except TimeoutError:
         flight.give_up()
         flight.future.result()

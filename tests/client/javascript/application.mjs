@@ -10,15 +10,18 @@ import { createInterface } from "node:readline";
 
 const { createClient } = await import(process.argv[2]);
 const kept = new Map();
-const behaves = { failing: false };
+const behaves = { failing: false, locked: false };
 const order = [];
 const events = [];
 let client;
 
 const storage = {
-  get: async (key) => kept.get(key) ?? null,
+  get: async (key) => {
+    if (behaves.locked) throw new Error("the keychain is locked");
+    return kept.get(key) ?? null;
+  },
   set: async (key, value) => {
-    if (behaves.failing) throw new Error("the keychain is locked");
+    if (behaves.failing) throw new Error("the keychain is full");
     order.push("set");
     kept.set(key, value);
   },

@@ -1,7 +1,10 @@
-"""WebSockets of Django Channels, with the package's own communicator."""
+"""WebSockets of Django Channels.
+
+With asgiref's communicator: the one of Channels is the same, and cannot be imported without Daphne.
+"""
 
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
+from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import User
 from django.test import Client, TransactionTestCase, override_settings
 
@@ -18,8 +21,38 @@ def header(client):
     return [(b"cookie", "; ".join(pairs).encode())]
 
 
-def socket(headers=(), origin=ORIGIN):
-    return WebsocketCommunicator(application, "/echo", [*headers, (b"origin", origin.encode())])
+class Socket:
+    """A client's end of a WebSocket."""
+
+    def __init__(self, headers=(), origin=ORIGIN):
+        self._end = ApplicationCommunicator(
+            application,
+            {
+                "type": "websocket",
+                "path": "/echo",
+                "headers": [*headers, (b"origin", origin.encode())],
+            },
+        )
+
+    async def connect(self):
+        await self._end.send_input({"type": "websocket.connect"})
+        return await self.event()
+
+    async def event(self):
+        return await self._end.receive_output(SECONDS)
+
+    async def text(self):
+        return (await self.event())["text"]
+
+    async def send(self, text):
+        await self._end.send_input({"type": "websocket.receive", "text": text})
+
+    async def leave(self):
+        await self._end.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self.wait()
+
+    async def wait(self):
+        await self._end.wait(SECONDS)
 
 
 @override_settings(SOJOURN={"URL": ORIGIN, "STORE": "memory://"})
@@ -29,17 +62,17 @@ class SocketCase(TransactionTestCase):
 
     async def ends_with_its_session(self, headers):
         """Connect, be known, and be closed when the session ends."""
-        connection = socket(headers)
-        self.assertEqual((True, None), await connection.connect(SECONDS))
-        self.assertEqual(subject_of(self.ann), await connection.receive_from(SECONDS))
-        await connection.send_to(text_data="hello")
-        self.assertEqual("ann: hello", await connection.receive_from(SECONDS))
+        connection = Socket(headers)
+        self.assertEqual("websocket.accept", (await connection.connect())["type"])
+        self.assertEqual(subject_of(self.ann), await connection.text())
+        await connection.send("hello")
+        self.assertEqual("ann: hello", await connection.text())
         await sync_to_async(get_auth().revoke_all)(subject_of(self.ann))
-        closed = await connection.receive_output(SECONDS)
         self.assertEqual(
-            {"type": "websocket.close", "code": 4401, "reason": "revoked"}, closed
+            {"type": "websocket.close", "code": 4401, "reason": "revoked"},
+            await connection.event(),
         )
-        await connection.wait(SECONDS)
+        await connection.wait()
 
     async def test_by_djangos_session(self):
         """The cookie of way one."""
@@ -66,23 +99,26 @@ class SocketCase(TransactionTestCase):
         """Cross-site WebSocket hijacking: the cookies are not believed."""
         client = Client()
         await sync_to_async(client.force_login)(self.ann)
-        connection = socket(header(client), "https://elsewhere.example")
-        await connection.connect(SECONDS)
-        self.assertEqual("nobody", await connection.receive_from(SECONDS))
-        await connection.disconnect(timeout=SECONDS)
+        connection = Socket(header(client), "https://elsewhere.example")
+        await connection.connect()
+        self.assertEqual("nobody", await connection.text())
+        await connection.leave()
 
     async def test_nobody(self):
         """An application decides by itself whether it wants somebody."""
-        connection = socket()
-        await connection.connect(SECONDS)
-        self.assertEqual("nobody", await connection.receive_from(SECONDS))
-        await connection.send_to(text_data="hello")
-        self.assertEqual(": hello", await connection.receive_from(SECONDS))
-        await connection.disconnect(timeout=SECONDS)
+        connection = Socket()
+        await connection.connect()
+        self.assertEqual("nobody", await connection.text())
+        await connection.send("hello")
+        self.assertEqual(": hello", await connection.text())
+        await connection.leave()
 
     async def test_without_the_store(self):
         """The handshake is refused."""
         client = Client()
         await sync_to_async(client.force_login)(self.ann)
         with override_settings(SOJOURN={"URL": ORIGIN, "STORE": "sqlite:////dev/null/no.db"}):
-            self.assertEqual((False, 1008), await socket(header(client)).connect(SECONDS))
+            refused = await Socket(header(client)).connect()
+        self.assertEqual(
+            {"type": "websocket.close", "code": 1013, "reason": "store_unavailable"}, refused
+        )

@@ -37,6 +37,10 @@ class Case(TestCase):
     def form(self, name="ann", **more):
         return {"username": name, "password": PASSWORD, **more}
 
+    def call(self, path, body=None, client=None):
+        client = client or self.client
+        return client.post(f"/auth/{path}", json.dumps(body or {}), "application/json")
+
     def me(self, client=None, **headers):
         return (client or self.client).get("/me", headers=headers).json()
 
@@ -222,16 +226,18 @@ class RenewalCase(Case):
         self.assertEqual([], self.me()["roles"])
 
     def test_moving_and_a_token_for_another_service(self):
-        """A hybrid sign-in becomes a session; what Django's session holds stays there."""
+        """A hybrid sign-in becomes a session, and Django's session a hybrid sign-in, and the same."""
         sign_in(self.client, self.ann, mode="hybrid")
         self.assertEqual("session", self.client.post("/do/move").json()["mode"])
         self.assertEqual("ann", self.me()["user"])
         client = Client()
         client.force_login(self.ann)
-        self.assertEqual("unsupported_in_mode", client.post("/do/move").json()["code"])
         token = client.post("/auth/access-token").json()
-        self.assertEqual("Bearer", token["token_type"])
         self.assertEqual("ann", self.me(authorization=f"Bearer {token['access_token']}")["user"])
+        self.assertEqual("hybrid", self.call("mode", {"mode": "hybrid"}, client).json()["mode"])
+        self.assertEqual("ann", self.me(client)["user"])
+        self.assertNotIn("sessionid", [n for n, m in client.cookies.items() if m.value])
+        self.assertEqual(2, len(self.infos()))
 
     def test_confirming_who_one_is_in_djangos_session(self):
         """The session goes on under another key, with a new sign-in time."""
@@ -257,11 +263,6 @@ class DataCase(Case):
 
 
 class EndpointCase(Case):
-    def call(self, path, body=None, client=None, method="post", **headers):
-        return getattr(client or self.client, method)(
-            f"/auth/{path}", json.dumps(body or {}), "application/json", headers=headers
-        )
-
     def test_signing_in_and_out(self):
         """The paths and answers of the server."""
         wrong = self.call("login", {"username": "ann", "password": "a guess"})
@@ -279,9 +280,9 @@ class EndpointCase(Case):
     def test_what_is_no_such_body_is_refused(self):
         """400, with what is wrong."""
         for body in ({"username": "ann"}, {"password": "x", "more": 1}):
-            self.assertEqual("invalid_input", self.call("login", body).json()["code"])
+            self.assertEqual("invalid_request", self.call("login", body).json()["code"])
         large = {"username": "ann", "password": "x" * 70_000}
-        self.assertEqual("invalid_input", self.call("login", large).json()["code"])
+        self.assertEqual("invalid_request", self.call("login", large).json()["code"])
         self.assertEqual(405, self.client.get("/auth/login").status_code)
 
     def test_refreshing_as_bearer(self):
@@ -342,7 +343,7 @@ class EndpointCase(Case):
         weak = [{"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"}]
         with self.settings(AUTH_PASSWORD_VALIDATORS=weak):
             answer = self.call("password", {"current": PASSWORD, "new": "12345678"})
-        self.assertEqual((400, "invalid_input"), (answer.status_code, answer.json()["code"]))
+        self.assertEqual((400, "invalid_request"), (answer.status_code, answer.json()["code"]))
 
     def test_changing_the_password_in_djangos_session(self):
         """The same there."""
