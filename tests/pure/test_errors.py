@@ -19,6 +19,7 @@ PUBLISHED = {
     "ConfigurationError": ("configuration", 500),
     "InvalidKey": ("invalid_key", 500),
     "UnsupportedInMode": ("unsupported_in_mode", 409),
+    "BadRequest": ("invalid_request", 400),
     "InvalidInput": ("invalid_input", 400),
     "StoreError": ("store_unavailable", 503),
     "Conflict": ("conflict", 503),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from litestar import Request, Response, Router, route
 from litestar.handlers import HTTPRouteHandler
@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from sojourn import asgi
 from sojourn.adapting.endpoints import ENDPOINTS, MAX_BODY_BYTES, Asked, Endpoint
 from sojourn.aio import AsyncSojourn
-from sojourn.asgi.scope import Connection, scope_of, state_of
+from sojourn.asgi.scope import Connection, Scope, scope_of, state_of
 from sojourn.engine.data import SessionData
 from sojourn.errors import ConfigurationError
 from sojourn.litestar.needs import EXCLUDE_KEY
@@ -37,12 +37,12 @@ class Auth(Guard[ClaimsT], asgi.Auth[ClaimsT]):
         **options: Any,
     ) -> None:
         """Make or take the engine."""
-        asgi.Auth.__init__(self, sojourn, **options)
+        asgi.Auth.__init__(self, cast("Any", sojourn), **options)
         self._prepare(exclude)
 
     def changed(self, connection: Connection) -> None:
         """Show `request.user` who has signed in or out."""
-        show(scope_of(connection), state_of(connection))
+        show(cast("Scope", scope_of(connection)), state_of(connection))
 
     async def session_data(self, request: Request[Any, Any, Any]) -> None:
         """Have `request.session`: loaded before the handler, saved with the response.

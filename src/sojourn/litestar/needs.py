@@ -36,8 +36,9 @@ class NeedGuard:
         """Refuse a request that does not meet it."""
         await self.check(connection, self.need)
 
-    def concerns(self, _: BaseRouteHandler, __: str) -> bool:
+    def concerns(self, handler: BaseRouteHandler, path: str) -> bool:
         """Tell whether a route below this guard asks for it."""
+        del handler, path
         return True
 
 

@@ -52,7 +52,9 @@ class Guard(asgi.Guard[ClaimsT], InitPlugin, ReceiveRoutePlugin):
         self._prepare(exclude)
 
     def _prepare(self, exclude: str | Iterable[str] | None) -> None:
-        self._middleware = DefineMiddleware(asgi.SojournMiddleware, checker=self.checker, show=show)
+        self._middleware = DefineMiddleware(
+            cast("Any", asgi.SojournMiddleware), checker=self.checker, show=show
+        )
         self._schemes = schemes_of(self.checker)
         self._everywhere = None if exclude is None else SignedInUnless(self.check, exclude)
 
@@ -64,7 +66,7 @@ class Guard(asgi.Guard[ClaimsT], InitPlugin, ReceiveRoutePlugin):
         if self._middleware in app_config.middleware:
             return app_config
         app_config.middleware.insert(0, self._middleware)
-        app_config.exception_handlers.setdefault(SojournError, problem_response)  # type: ignore[arg-type]
+        app_config.exception_handlers.setdefault(SojournError, problem_response)
         app_config.lifespan.insert(0, self._lifespan)
         app_config.dependencies.setdefault("principal", Provide(self._principal))
         app_config.dependencies.setdefault("optional_principal", Provide(self._optional_principal))

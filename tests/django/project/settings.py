@@ -1,5 +1,6 @@
 """A project of Django's with everything of Sojourn in use: both ways, DRF, Ninja, Channels, admin."""
 
+import json
 import os
 
 SECRET_KEY = "not a secret, the tests' own: 5f2b1c9e8a7d6c3b4a"
@@ -41,10 +42,9 @@ TEMPLATES = [
     }
 ]
 DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ.get("PROJECT_DATABASE", "project.sqlite3"),
-    }
+    "default": json.loads(os.environ["PROJECT_DATABASE"])
+    if "PROJECT_DATABASE" in os.environ
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 AUTHENTICATION_BACKENDS = [

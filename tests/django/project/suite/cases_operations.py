@@ -80,7 +80,9 @@ class AdminCase(TestCase):
         carol = User.objects.create_user("carol", password=PASSWORD, is_staff=True)
         self.client.force_login(carol)
         self.assertEqual(403, self.page().status_code)
-        carol.user_permissions.add(Permission.objects.get(codename="view_session", content_type__app_label="sojourn"))
+        carol.user_permissions.add(
+            Permission.objects.get(codename="view_session", content_type__app_label="sojourn")
+        )
         answer = self.page("ann")
         self.assertContains(answer, "ann")
         self.assertNotContains(answer, "End the chosen")
@@ -103,7 +105,9 @@ class CommandCase(TestCase):
         """By the name or key of a user, or by session."""
         for _ in range(3):
             sign_in(Client(), self.ann)
-        lines = [json.loads(line) for line in self.call("sojourn_sessions", "ann", "--json").splitlines()]
+        lines = [
+            json.loads(line) for line in self.call("sojourn_sessions", "ann", "--json").splitlines()
+        ]
         self.assertEqual(3, len(lines))
         sid = lines[0]["sid"]
         self.assertIn(sid, self.call("sojourn_sessions", subject_of(self.ann)))

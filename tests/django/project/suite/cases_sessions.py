@@ -154,7 +154,11 @@ class EndCase(Case):
         """Django's own page: this browser stays, under another key; the others are out."""
         here, there = self.sign_in(Client()), self.sign_in(Client())
         before = here.cookies["sessionid"].value
-        form = {"old_password": PASSWORD, "new_password1": "eight new", "new_password2": "eight new"}
+        form = {
+            "old_password": PASSWORD,
+            "new_password1": "eight new",
+            "new_password2": "eight new",
+        }
         self.assertRedirects(here.post("/password", form), "/me", fetch_redirect_response=False)
         self.assertEqual(["ann", None], [self.who(here), self.who(there)])
         self.assertNotEqual(before, here.cookies["sessionid"].value)

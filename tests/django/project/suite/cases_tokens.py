@@ -310,9 +310,7 @@ class EndpointCase(Case):
         for sid in (theirs.sid, "no-sid"):
             answer = self.client.delete(f"/auth/sessions/{sid}")
             self.assertEqual((404, "not_found"), (answer.status_code, answer.json()["code"]))
-        self.assertEqual(
-            204, self.client.delete(f"/auth/sessions/{listed[1]['sid']}").status_code
-        )
+        self.assertEqual(204, self.client.delete(f"/auth/sessions/{listed[1]['sid']}").status_code)
         self.assertEqual(["ann", None], [self.me(c)["user"] for c in (self.client, other)])
         sign_in(other, self.ann)
         self.assertEqual(204, self.call("logout-others").status_code)
@@ -322,7 +320,9 @@ class EndpointCase(Case):
         """In mode jwt nothing is listed."""
         sign_in(self.client, self.ann, mode="jwt")
         for answer in (self.client.get("/auth/sessions"), self.client.delete("/auth/sessions/x")):
-            self.assertEqual((409, "unsupported_in_mode"), (answer.status_code, answer.json()["code"]))
+            self.assertEqual(
+                (409, "unsupported_in_mode"), (answer.status_code, answer.json()["code"])
+            )
 
     def test_changing_the_password(self):
         """Others end, this one goes on; the current one has to be known, and the new one good."""
