@@ -52,6 +52,15 @@ def settings_from(
 
 
 def parsed_setting(name: str, text: str) -> Any:
+    """Read a setting from text, as the environment and frameworks' configurations give it.
+
+    Args:
+        name: The setting's name.
+        text: Its value; a tuple's members are separated by commas.
+
+    Raises:
+        ConfigurationError: It is no value of the setting's type.
+    """
     hint = _HINTS[name]
     try:
         if "tuple" in str(hint):

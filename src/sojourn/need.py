@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from sojourn.errors import (
     ConfigurationError,
@@ -96,3 +96,13 @@ class Need:
 
 
 ANYONE_SIGNED_IN = Need()
+
+
+class NeedOptions(TypedDict, total=False):
+    """The keyword arguments of `Need.of`, for adapters."""
+
+    roles: Iterable[str]
+    scopes: Iterable[str]
+    max_age: timedelta | None
+    max_lag: timedelta | None
+    accept: Iterable[Transport]

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from django_databases import postgres_settings, wal_settings
-from django_project import PROJECT, run, number_of_tests
+from django_project import PROJECT, number_of_tests, run
 
 CASES = sorted((PROJECT / "suite").glob("cases_*.py"))
 
@@ -22,10 +22,10 @@ def test_djangos_runner(kind, tmp_path):
     assert int(re.findall(r"Ran (\d+) tests", printed)[0]) == number_of_tests(*CASES)
 
 
-def test_pytest_django(tmp_path):
+def test_pytest_django():
     """The fixtures of pytest-django work as ever."""
     file = PROJECT / "suite" / "pytest_cases.py"
-    printed = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", str(file))
+    printed = run("-m", "pytest", "-q", str(file))
     assert f"{number_of_tests(file)} passed" in printed
 
 

@@ -3,6 +3,9 @@
 import time
 
 from hypothesis import strategies as st
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sojourn.messages import Incoming
 
@@ -10,6 +13,11 @@ DAY_MS = 86_400_000
 
 COOKIE_TEXTS = st.text(st.characters(min_codepoint=0, max_codepoint=255, exclude_characters=";"))
 """What a header can hold; the server gives each byte as a character."""
+
+
+def redis_that_is_gone() -> Redis:
+    """Make a client of a server that does not answer, without patience."""
+    return Redis(port=1, retry=Retry(NoBackoff(), 0))
 
 
 def now_ms() -> int:

@@ -23,7 +23,7 @@ from sojourn.doors.starlette import StarletteCookies
 from sojourn.doors.token_cookie import TokenCookie
 from sojourn.doors.tokens import Tokens
 from sojourn.engine.facts import Facts
-from sojourn.errors import SojournError
+from sojourn.errors import SojournError, StoreError
 from sojourn.stores.memory import MemoryStore
 from sojourn.testing import ManualClock
 
@@ -214,6 +214,32 @@ async def test_what_a_page_asks_at_once_is_let_in(old, start, face, mode):
         assert await signed_in_still(new, kept(answer, old.cookie_name, value))
     if mode != "jwt":
         assert 1 == len(await new.auth.sessions(old.subject))
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_was_ended_within_the_window_stays_ended(old, start, face, mode):
+    """Who was carried over and signed out at once is not signed in again by what comes beside."""
+    new, value = start(face, [old.door], mode=mode), old.new_cookie()
+    request = from_browser(**{old.cookie_name: value})
+    sid = (await new.auth.check(request)).principal.sid
+    await new.auth.revoke(sid, subject=old.subject, by="support")
+    beside = await new.auth.check(request)
+    assert (None, "revoked") == (beside.principal, beside.refusal.code)
+
+
+async def test_a_door_that_cannot_be_closed_lets_in_all_the_same(old, start, monkeypatch, caplog):
+    """Where ending the old session fails its holder is signed in; it is logged, and still taken."""
+
+    def fail(*args, **kwargs):
+        raise StoreError("the old sessions are read-only")
+
+    monkeypatch.setattr(type(old.door), "close_behind", fail)
+    new, value = start("async", [old.door], mode="session"), old.new_cookie()
+    request = from_browser(**{old.cookie_name: value})
+    assert old.subject == (await new.auth.check(request)).principal.subject
+    assert old.door.name in caplog.text
+    new.clock.advance(seconds=GRACE_SECONDS + 1)
+    assert (await new.auth.check(request)).principal is None
 
 
 async def test_the_data_is_carried_over(old, start):

@@ -4,11 +4,19 @@ import json
 from urllib.parse import quote, unquote
 
 import pytest
-from doors.asking import COOKIE_TEXTS, cookie_in, now_ms, variants, with_cookie
+from doors.asking import (
+    COOKIE_TEXTS,
+    cookie_in,
+    now_ms,
+    redis_that_is_gone,
+    variants,
+    with_cookie,
+)
 from doors.node_app import serving
 from hypothesis import given
 from redis import Redis
 
+from sojourn.arrivals import Arrival
 from sojourn.doors.express import ExpressSessions
 from sojourn.errors import ConfigurationError, StoreError
 
@@ -193,21 +201,23 @@ def _signed(sid):
 @given(COOKIE_TEXTS)
 def test_hostile_express_cookies_never_raise(text):
     """Whatever a browser sends, the answer is nobody, and Redis is not even asked."""
-    door = ExpressSessions(Redis(port=1), secrets=[SECRET])
+    door = ExpressSessions(redis_that_is_gone(), secrets=[SECRET])
     for sent in (text, f"s%3A{text}", f"s:{text}.{text}"):
         assert door.knock(with_cookie(NAME, sent), now_ms=now_ms()) is None
 
 
 def test_a_redis_that_is_gone_is_a_failure():
     """Where the old sessions cannot be read nobody is signed out: that is for later."""
-    door = ExpressSessions(Redis(port=1), secrets=[SECRET])
+    door = ExpressSessions(redis_that_is_gone(), secrets=[SECRET])
     request = with_cookie(NAME, quote(f"s:abc.{_signed('abc')}", safe=""))
     with pytest.raises(StoreError):
         door.knock(request, now_ms=now_ms())
+    with pytest.raises(StoreError):
+        door.close_behind(Arrival(subject="ann", proof="abc"), after_seconds=0)
 
 
 @pytest.mark.parametrize("secrets", [[], [""], ["good", ""], "a bare text"])
 def test_secrets_are_a_list(secrets):
     """Without a secret anybody could make a cookie."""
     with pytest.raises(ConfigurationError):
-        ExpressSessions(Redis(port=1), secrets=secrets)
+        ExpressSessions(redis_that_is_gone(), secrets=secrets)

@@ -5,7 +5,14 @@ import warnings
 
 import pytest
 from cachelib.file import FileSystemCache
-from doors.asking import COOKIE_TEXTS, DAY_MS, now_ms, variants, with_cookie
+from doors.asking import (
+    COOKIE_TEXTS,
+    DAY_MS,
+    now_ms,
+    redis_that_is_gone,
+    variants,
+    with_cookie,
+)
 from doors.old_flask import SECRET, new_app, signed_in
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
@@ -98,8 +105,7 @@ def test_hostile_cookies_never_raise(app, text):
 
 def test_a_server_that_is_gone_is_a_failure():
     """Where the old sessions cannot be read nobody is signed out: that is for later."""
-    nowhere = Redis(port=1, socket_connect_timeout=1)
-    app = new_app(SESSION_TYPE="redis", SESSION_REDIS=nowhere)
+    app = new_app(SESSION_TYPE="redis", SESSION_REDIS=redis_that_is_gone())
     door = FlaskSessions(app)
     with pytest.raises(StoreError):
         door.knock(with_cookie("session", "x" * 43), now_ms=now_ms())

@@ -9,16 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from cli.programs import PASSWORD, environment, signed_in
 from click.testing import CliRunner
 from django.contrib.auth.hashers import ScryptPasswordHasher
+from services_postgres import shared_postgres
 from werkzeug.security import generate_password_hash
 
 from sojourn import Incoming, Sojourn
 from sojourn.cli.place import Place, operator, run_with_server
 from sojourn.cli.root import root
 from sojourn.errors import InvalidCredentials
+from sojourn.server.accounts import MIGRATIONS, NAMESPACE, Accounts
+from sojourn.server.database import database_of
+from sojourn.stores.sqlite import AsyncSqliteStore
+from sojourn.testing import ManualClock
 
 OLD_PASSWORD = "seven unrelated words of before"
 
@@ -152,6 +158,28 @@ def test_what_cannot_be_taken_is_told_by_its_line():
     said = cli("users", "import", "-", stdin=lines_of(account()))
     assert said.exit_code == 1
     assert "line 1: an account has this address or subject already" in said.stderr
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+async def test_taken_names_are_told_apart_on_each_database(engine, tmp_path):
+    """One whose address or subject is taken is not added; those beside it in the same step are."""
+    path = tmp_path / "accounts.db"
+    url = shared_postgres().new_schema() if engine == "postgresql" else f"sqlite:///{path}"
+    store = AsyncSqliteStore(str(path))
+    database = database_of(url, beside=store)
+    await store.open(longest_token_ms=1_000)
+    await database.open(namespace=NAMESPACE, migrations=MIGRATIONS)
+    accounts = Accounts(database, clock=ManualClock())
+    ada = await accounts.add("ada@example.com", "!")
+    bob = msgspec.structs.replace(ada, subject="7", email="bob@example.com", roles=("admin",))
+    same_subject = msgspec.structs.replace(bob, email="eve@example.com")
+    same_address = msgspec.structs.replace(bob, subject="8")
+    assert [False, True, False, False] == await accounts.take(
+        [ada, bob, same_subject, same_address]
+    )
+    assert bob == await accounts.by_subject("7")
+    await database.close()
+    await store.close()
 
 
 def test_many_batches(monkeypatch):

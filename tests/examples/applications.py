@@ -12,18 +12,19 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from argon2 import PasswordHasher
+from examples.launched import CHEAP
 from servers import START_SECONDS, STOP_SECONDS, free_port
 
 import sojourn
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
+HASHER = PasswordHasher(**CHEAP)
 PASSWORD = "six unrelated words are enough"
 sys.path.append(str(EXAMPLES))  # what the examples share; nothing else there can be imported
 from notes import People  # noqa: E402
@@ -87,17 +88,18 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 class DjangoPeople:
-    """Django's own users, whose passwords cost what they cost.
+    """Django's own users.
 
     Args:
         path: The database.
+        hasher: Hashes as the application does.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: str, hasher: PasswordHasher) -> None:
+        self._path, self._hasher = path, hasher
 
     def add(self, name: str, password: str, *, roles: str = "") -> None:
-        password = "argon2" + self.hashed(password)
+        password = "argon2" + self._hasher.hash(password)
         values = {"name": name, "password": password, "is_admin": "admin" in roles}
         with closing(sqlite3.connect(self._path)) as database, database:
             database.execute(
@@ -107,19 +109,11 @@ class DjangoPeople:
                 values,
             )
 
-    @staticmethod
-    @cache
-    def hashed(password: str) -> str:
-        """Hash as Django does, which would hash anew at the next sign-in what is not."""
-        return PasswordHasher(time_cost=2, memory_cost=102400, parallelism=8).hash(password)
-
 
 def people_of(name: str, folder: Path) -> Any:
-    """Give an application's own table of people, with passwords that are cheap to check."""
-    if name == "django":
-        return DjangoPeople(folder / "notes.db")
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    return People(str(folder / "notes.db"), hasher)
+    """Give an application's own table of people."""
+    kind = DjangoPeople if name == "django" else People
+    return kind(str(folder / "notes.db"), HASHER)
 
 
 @contextmanager
@@ -134,7 +128,7 @@ def running(name: str, mode: str, folder: Path, *, module: str = "app") -> Itera
     where = [argument.format(folder=EXAMPLES / name) for argument in arguments]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("with_clock.py"), clock, server, *where,
+            [sys.executable, Path(__file__).with_name("launched.py"), clock, server, *where,
              *bound, f"{module}:app"],
             cwd=folder,
             env=environment(

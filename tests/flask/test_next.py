@@ -101,6 +101,12 @@ def test_programs_get_a_problem_document(headers, client):
     assert (401, "application/problem+json") == (refused.status_code, refused.content_type)
 
 
+def test_behind_basic_authentication(client):
+    """A browser that sends a proxy's password with everything is a person's all the same."""
+    headers = {**PAGE, "Authorization": "Basic c3RhZ2luZzpwdw=="}
+    assert ("/login", "/private/x") == location_of(client.get("/private/x", headers=headers))
+
+
 def test_a_post_is_not_come_back_to(client):
     """What was sent is not sent again after the sign-in."""
     assert ("/login", None) == location_of(client.post("/private/x", headers=PAGE))

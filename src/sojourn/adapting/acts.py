@@ -54,6 +54,7 @@ async def login(
     core: Core, state: RequestState, subject: Subject, **options: Unpack[LoginOptions]
 ) -> SignedIn[Any]:
     """See `AsyncSojourn.login`."""
+    await _settle_data(core, state)
     return hand_out(core, state, await logins.login(core, state.incoming, subject, **options))
 
 
@@ -64,6 +65,10 @@ async def refresh(
     renewed = state.checked.renewed
     if refresh_token is None and renewed is not None:
         return renewed
+    if refresh_token is None and state.principal is not None:
+        recent = await rotation.recent(core, state.incoming, state.principal)
+        if recent is not None:
+            return hand_out(core, state, recent)
     signed_in = await rotation.refresh(core, state.incoming, refresh_token=refresh_token)
     return hand_out(core, state, signed_in)
 
@@ -72,6 +77,7 @@ async def reauthenticate(
     core: Core, state: RequestState, *, amr: Iterable[str] = (), attempt: Attempt | None = None
 ) -> SignedIn[Any]:
     """See `AsyncSojourn.reauthenticate`."""
+    await _settle_data(core, state)
     signed_in = await again.reauthenticate(core, state.incoming, amr=amr, attempt=attempt)
     return hand_out(core, state, signed_in)
 
@@ -80,6 +86,7 @@ async def move(
     core: Core, state: RequestState, *, mode: Mode, refresh_token: str | None = None
 ) -> SignedIn[Any]:
     """See `AsyncSojourn.move`."""
+    await _settle_data(core, state)
     signed_in = await exchange.move(core, state.incoming, mode=mode, refresh_token=refresh_token)
     return hand_out(core, state, signed_in)
 
@@ -128,6 +135,14 @@ async def load_data(core: Core, state: RequestState) -> SessionData:
     if state.data is None:
         state.data = await data.load(core, state.incoming, state.principal)
     return state.data
+
+
+async def _settle_data(core: Core, state: RequestState) -> None:
+    """Save what was changed so far, before the session that it belongs to becomes another one."""
+    if state.data is not None:
+        outgoing = await data.save(core, state.incoming, state.data)
+        state.outgoing += outgoing
+        state.incoming = core.browser.after(state.incoming, outgoing)
 
 
 async def save_data(core: Core, state: RequestState) -> None:

@@ -17,6 +17,12 @@ log = logging.getLogger("sojourn.requests")
 _INTERNAL, _UNAVAILABLE = 500, 503
 
 
+class Failed(SojournError):
+    """The application failed in a request that had to hand something out; its own error is raised too."""
+
+    code = "internal"
+
+
 def told(error: SojournError, *, method: str, path: str) -> Problem:
     """Log an error that ends a request, and give the problem document to answer with.
 

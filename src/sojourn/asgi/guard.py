@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
-from typing import Generic, TypedDict, Unpack, cast
+from typing import Generic, Unpack, cast
 
 from sojourn.aio import AsyncSojourn
 from sojourn.asgi.middleware import SojournMiddleware
-from sojourn.asgi.scope import Application, Connection, Scope, state_of
+from sojourn.asgi.scope import Application, Connection, state_of
 from sojourn.errors import ConfigurationError
-from sojourn.model import ClaimsT, Principal, Transport
-from sojourn.need import ANYONE_SIGNED_IN, Need
+from sojourn.model import ClaimsT, Principal
+from sojourn.need import ANYONE_SIGNED_IN, Need, NeedOptions
 from sojourn.verifier import AsyncVerifier
-
-
-class NeedOptions(TypedDict, total=False):
-    """What a route may ask for; `Need` describes each."""
-
-    roles: Iterable[str]
-    scopes: Iterable[str]
-    max_age: timedelta | None
-    max_lag: timedelta | None
-    accept: Iterable[Transport]
 
 
 class Guard(Generic[ClaimsT]):
@@ -90,8 +79,3 @@ class Guard(Generic[ClaimsT]):
         See `AsyncSojourn.watch`. WebSockets and event streams are closed without it.
         """
         return self.checker.watch(state_of(connection).require())
-
-
-def is_websocket(scope: Scope) -> bool:
-    """Tell whether a scope is a WebSocket's."""
-    return bool(scope["type"] == "websocket")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sojourn.adapting import RequestState, acts, with_outgoing
+from sojourn.adapting import Failed, RequestState, acts, with_outgoing
 from sojourn.aio import AsyncSojourn
 from sojourn.asgi.closing import Closing, is_event_stream
 from sojourn.asgi.lifespan import run_with
@@ -22,12 +22,6 @@ _STARTS = frozenset({"http.response.start", "websocket.accept"})
 
 def show_nothing(_: Scope, __: RequestState) -> None:
     """Leave it at `state_of`; a framework's adapter sets its own ``request.user``."""
-
-
-class _Failed(SojournError):
-    """The application failed in a request that had to hand something out."""
-
-    code = "internal"
 
 
 class _NotSaved(Exception):
@@ -141,7 +135,7 @@ class SojournMiddleware:
             # The server's own 500 is sent outside of every middleware. A handle that was rotated in
             # this request has to reach the browser all the same, or the old one will look stolen.
             state.data = None
-            await send_problem(scope, _Failed("something failed here"), send)
+            await send_problem(scope, Failed("something failed here"), send)
             raise
 
     async def _save(self, state: RequestState) -> None:

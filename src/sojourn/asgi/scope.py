@@ -52,8 +52,8 @@ def state_of(connection: Connection) -> RequestState:
     state = scope_of(connection).get(_STATE)
     if not isinstance(state, RequestState):
         raise ConfigurationError(
-            "Sojourn's middleware is missing before this; call auth.install(app), or wrap the "
-            "application"
+            "Sojourn's middleware is missing before this; call auth.install(app) (in Litestar: "
+            "plugins=[auth]), or wrap the application"
         )
     return state
 

@@ -19,6 +19,7 @@ from sojourn.errors import ConfigurationError
 from sojourn.modes import DAY
 from sojourn.settings import SETTING_NAMES
 from sojourn.sync import Sojourn
+from sojourn.verifier import Verifier
 
 DEFAULT_STORE = "django://default"
 ENGINE = "sojourn.django.sessions"
@@ -40,6 +41,7 @@ class _Made:
 
     lock = threading.Lock()
     auth: Sojourn | None = None
+    verifier: Verifier | None = None
 
 
 def get_auth() -> Sojourn:
@@ -55,6 +57,35 @@ def get_auth() -> Sojourn:
     return _Made.auth
 
 
+def is_verifying() -> bool:
+    """Whether this is a service without a store, which verifies what another one issued."""
+    return "VERIFIER" in getattr(settings, "SOJOURN", {})
+
+
+def get_checker() -> Sojourn | Verifier:
+    """Give what checks requests: the process's `Sojourn`, or the `Verifier` of the settings.
+
+    Raises:
+        ConfigurationError: ``SOJOURN["VERIFIER"]`` is none.
+    """
+    if not is_verifying():
+        return get_auth()
+    if _Made.verifier is None:
+        given = settings.SOJOURN["VERIFIER"]
+        verifier = import_string(given) if isinstance(given, str) else given
+        if not isinstance(verifier, Verifier):
+            raise ConfigurationError(
+                "SOJOURN['VERIFIER'] is a sojourn.Verifier, or the dotted path of one; its blocking "
+                "form, in asynchronous projects too"
+            )
+        if settings.SOJOURN.keys() != {"VERIFIER"}:
+            raise ConfigurationError(
+                "SOJOURN has VERIFIER and settings of a store; a service is one or the other"
+            )
+        _Made.verifier = verifier
+    return _Made.verifier
+
+
 def use(auth: Sojourn | None) -> None:
     """Have this be the process's `Sojourn` (None: made anew at the next use); for tests."""
     with _Made.lock:
@@ -67,6 +98,7 @@ def use(auth: Sojourn | None) -> None:
 def _on_setting_changed(*, setting: str, **_: Any) -> None:
     if setting in _DECIDE:
         use(None)
+        _Made.verifier = None
 
 
 def is_session_engine() -> bool:

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
-from sojourn.django.conf import get_auth, is_stored_in
+from sojourn.django.conf import get_auth, is_stored_in, is_verifying
 from sojourn.django.state import current_request, find_state, incoming_of
 from sojourn.django.users import subject_of
 
@@ -30,7 +30,7 @@ def on_saved(
     *, instance: Any, created: bool, raw: bool = False, using: str = "default", **_: Any
 ) -> None:
     """End the other sessions of whose password was set, and all of who is not active."""
-    if created or raw or not isinstance(instance, get_user_model()):
+    if created or raw or is_verifying() or not isinstance(instance, get_user_model()):
         return
     if not instance.is_active:
         _end_all(instance, reason="account_disabled", using=using)
@@ -40,13 +40,13 @@ def on_saved(
 
 def on_deleted(*, instance: Any, using: str = "default", **_: Any) -> None:
     """End all sessions of a user who is gone."""
-    if isinstance(instance, get_user_model()):
+    if not is_verifying() and isinstance(instance, get_user_model()):
         _end_all(instance, reason="account_removed", using=using)
 
 
 def on_login_failed(*, credentials: dict[str, Any], request: Any = None, **_: Any) -> None:
     """Put a failed sign-in on the audit trail."""
-    if request is not None:
+    if request is not None and not is_verifying():
         users: Any = get_user_model()
         name = str(credentials.get(users.USERNAME_FIELD, credentials.get("username", "")))
         get_auth().login_failed(incoming_of(request), name, reason="wrong_credentials")

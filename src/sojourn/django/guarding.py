@@ -9,11 +9,10 @@ from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 from asgiref.sync import iscoroutinefunction, sync_to_async
 
 from sojourn.adapting import RequestState
-from sojourn.asgi.guard import NeedOptions
-from sojourn.django.conf import get_auth
+from sojourn.django.conf import get_checker
 from sojourn.django.state import state_of
 from sojourn.model import Principal
-from sojourn.need import ANYONE_SIGNED_IN, Need
+from sojourn.need import ANYONE_SIGNED_IN, Need, NeedOptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,7 +37,7 @@ def check(state: RequestState, need: Need) -> Principal[Any]:
     """
     if need.max_lag_seconds is not None:
         state.error = None
-        state.checked = get_auth().check(state.incoming, need=need, renew=False)
+        state.checked = get_checker().check(state.incoming, need=need, renew=False)
     return state.require(need)
 
 

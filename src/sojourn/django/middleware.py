@@ -17,7 +17,7 @@ from django.utils.functional import SimpleLazyObject
 
 from sojourn import adapting
 from sojourn.adapting import acts
-from sojourn.django.conf import get_auth
+from sojourn.django.conf import get_auth, get_checker, is_verifying
 from sojourn.django.sessions import SessionStore
 from sojourn.django.state import (
     DjangoState,
@@ -94,9 +94,11 @@ class SojournMiddleware:
 
 def begin(request: HttpRequest) -> DjangoState:
     """Find out who a request is; what fails is raised by those who need to know."""
+    incoming = incoming_of(request)
+    if is_verifying():
+        return _verified(request, incoming)
     auth = get_auth()
     browser = auth.core.browser
-    incoming = incoming_of(request)
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
         session.client = incoming
@@ -115,6 +117,18 @@ def begin(request: HttpRequest) -> DjangoState:
     except SojournError as error:
         state.error = error
     show(request, state)
+    return state
+
+
+def _verified(request: HttpRequest, incoming: Incoming) -> DjangoState:
+    """Recognise by a bearer token of another service; its subjects are no users of this one."""
+    state = DjangoState(incoming)
+    keep_state(request, state)
+    try:
+        state.take(get_checker().check(incoming), None)
+    except SojournError as error:
+        state.error = error
+    request.principal = state.principal  # type: ignore[attr-defined]  # Django's stubs know it not
     return state
 
 
@@ -172,6 +186,8 @@ async def _auser(state: DjangoState) -> Any:
 def _finish(
     request: HttpRequest, state: DjangoState, response: HttpResponseBase
 ) -> HttpResponseBase:
+    if is_verifying():
+        return response
     auth = get_auth()
     try:
         if state.data is not None:
@@ -198,6 +214,8 @@ def _write(response: HttpResponseBase, outgoing: Outgoing) -> None:
 def _preflight(request: HttpRequest) -> HttpResponse | None:
     """Answer the browser's question whether a page of another origin may ask (Fetch, "CORS")."""
     if request.method != "OPTIONS" or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in request.META:
+        return None
+    if is_verifying():
         return None
     browser = get_auth().core.browser
     if not browser.is_shared or "HTTP_ORIGIN" not in request.META:

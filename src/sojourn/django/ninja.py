@@ -7,11 +7,10 @@ from typing import Any, Unpack
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
 
-from sojourn.asgi.guard import NeedOptions
 from sojourn.django.guarding import check
 from sojourn.django.state import state_of
 from sojourn.model import Principal
-from sojourn.need import Need
+from sojourn.need import Need, NeedOptions
 
 
 class SojournAuth(AuthBase):

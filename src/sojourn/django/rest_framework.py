@@ -14,13 +14,12 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from sojourn.asgi.guard import NeedOptions
 from sojourn.django.guarding import check
 from sojourn.django.state import state_of
 from sojourn.django.users import user_of
 from sojourn.errors import InvalidToken, SojournError, Unauthenticated
 from sojourn.model import Principal
-from sojourn.need import Need
+from sojourn.need import Need, NeedOptions
 from sojourn.problems import problem_of
 
 

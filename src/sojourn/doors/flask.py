@@ -13,7 +13,7 @@ from flask.sessions import SecureCookieSessionInterface, SessionInterface
 from itsdangerous import BadData
 
 from sojourn.arrivals import Arrival
-from sojourn.doors.old_session import Reading, cookie_value, removal
+from sojourn.doors.old_session import Reading, cookie_value, ends_in_time, removal
 from sojourn.errors import ConfigurationError, StoreError
 from sojourn.messages import Incoming
 
@@ -135,15 +135,16 @@ class FlaskCookies:
             session, signed_at = self._serializer.loads(value, return_timestamp=True)
         except BadData:
             return None
-        age_seconds = now_ms // 1000 - int(signed_at.timestamp())
-        left_seconds = self.longest_seconds - age_seconds
-        if age_seconds < 0 or left_seconds < 0:
+        now = now_ms // 1000
+        expires_at = int(signed_at.timestamp()) + self.longest_seconds
+        latest = now + self.longest_seconds  # beyond it: of a time that has not come
+        if now > expires_at or not ends_in_time(expires_at, latest=latest, door=self.name):
             return None
         return self._reading.arrival(
             session,
             # What is signed, without the signature: of that, two spellings could be genuine.
             proof=value.rpartition(".")[0],
-            expires_at=now_ms // 1000 + left_seconds,
+            expires_at=expires_at,
             remove_cookies=(_removal(self._interface, self._app),),
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 from itsdangerous import BadSignature, TimestampSigner
 
 from sojourn.arrivals import Arrival
-from sojourn.doors.old_session import Reading, cookie_value, removal
+from sojourn.doors.old_session import Reading, cookie_value, ends_in_time, removal
 from sojourn.messages import Incoming
 
 FOURTEEN_DAYS_SECONDS = 14 * 86_400
@@ -66,8 +66,9 @@ class StarletteCookies:
             return None
         now = now_ms // 1000
         expires_at = int(signed_at.timestamp()) + self.longest_seconds
-        if not now <= expires_at <= now + self.longest_seconds:
-            return None  # too old, or of a time that has not come
+        latest = now + self.longest_seconds  # beyond it: of a time that has not come
+        if now > expires_at or not ends_in_time(expires_at, latest=latest, door=self.name):
+            return None
         return self._reading.arrival(
             session,
             # What is signed, without the signature: of that, two spellings could be genuine.

@@ -26,7 +26,7 @@ from sojourn.errors import (
     UnsupportedInMode,
 )
 from sojourn.messages import Incoming
-from sojourn.model import AuditRecord, Chain, Event, Kind, Purpose, Session, Transport
+from sojourn.model import AuditRecord, Chain, Event, Kind, Principal, Purpose, Session, Transport
 from sojourn.policy import Rotation
 
 if TYPE_CHECKING:
@@ -57,6 +57,29 @@ async def refresh(
         "only mode 'hybrid' has refresh tokens: a session renews itself as it is used, and a JWT "
         "ends at its expiry"
     )
+
+
+async def recent(core: Core, incoming: Incoming, principal: Principal[Any]) -> SignedIn[Any] | None:
+    """Answer a browser that refreshes what was only just rotated with the same once more.
+
+    Its cookie jar has the new pair already: another tab's refresh filled it while this request was
+    being made. Rotating again would make the requests that are still under way two generations
+    old, which is what theft looks like.
+
+    Returns:
+        None where this has to rotate: nothing recent, or no cookies of this principal's session.
+    """
+    presented = core.browser.credentials(incoming)
+    is_browser = presented.transport == "cookie" and presented.access and presented.refresh
+    if not is_browser or core.browser.is_cross_site(incoming):
+        return None
+    proven = await read_proof(core, presented.refresh, Purpose.REFRESH)
+    age_ms = proven.store_now_ms - proven.chain.rotated_at_ms
+    is_recent = age_ms < core.settings.grace_seconds * 1000
+    is_current = proven.generation == proven.chain.generation
+    if not (is_recent and is_current and proven.session.sid == principal.sid):
+        return None
+    return await _granted(core, proven.session, "cookie")
 
 
 async def renew_in_passing(core: Core, incoming: Incoming, text: str) -> SignedIn[Any]:

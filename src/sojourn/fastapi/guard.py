@@ -13,12 +13,11 @@ from starlette.requests import HTTPConnection
 
 from sojourn import starlette
 from sojourn.aio import AsyncSojourn
-from sojourn.asgi.guard import NeedOptions
 from sojourn.asgi.scope import state_of
 from sojourn.fastapi.schemes import Shown, bearer, cookie, describe_refusals
 from sojourn.model import ClaimsT, Principal
 from sojourn.modes import MODES
-from sojourn.need import ANYONE_SIGNED_IN, Need
+from sojourn.need import ANYONE_SIGNED_IN, Need, NeedOptions
 from sojourn.stores.memory import system_clock
 
 if TYPE_CHECKING:

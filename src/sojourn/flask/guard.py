@@ -11,7 +11,6 @@ from flask import Flask, Request, current_app, request
 
 from sojourn import wsgi
 from sojourn.adapting import RequestState
-from sojourn.asgi.guard import NeedOptions
 from sojourn.errors import ConfigurationError, SojournError
 from sojourn.flask.config import configured
 from sojourn.flask.installed import (
@@ -25,7 +24,7 @@ from sojourn.flask.installed import (
 from sojourn.flask.refusing import answer
 from sojourn.flask.signals import session_renewed
 from sojourn.model import ClaimsT, Principal
-from sojourn.need import ANYONE_SIGNED_IN, Need
+from sojourn.need import ANYONE_SIGNED_IN, Need, NeedOptions
 from sojourn.verifier import Verifier
 from sojourn.wsgi.environ import Environ
 

@@ -89,8 +89,8 @@ def problem_response(error: SojournError) -> Response:
 def is_page_wanted() -> bool:
     """Tell whether a person looks at the answer: a browser going somewhere, with its cookies."""
     accepted = request.accept_mimetypes
-    is_program = "Authorization" in request.headers
-    return not is_program and accepted["text/html"] > accepted["application/json"]
+    is_bearer = request.headers.get("Authorization", "").lower().startswith("bearer ")
+    return not is_bearer and accepted["text/html"] > accepted["application/json"]
 
 
 def _with_next(view: str) -> str:

@@ -81,6 +81,9 @@ class SojournSession(SessionMixin):
         """Put what changed into the data that is saved with the response."""
         if self._data is None or not (changes := self._changes()):
             return
+        principal = self.state.principal
+        if principal is not None and principal.mode == "jwt":
+            return  # a visitor's session has ended with the sign-in, and a JWT has none
         self._open()
         if not (changes := self._changes()):
             return  # signed out in between

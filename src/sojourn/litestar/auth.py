@@ -37,7 +37,7 @@ class Auth(Guard[ClaimsT], asgi.Auth[ClaimsT]):
         **options: Any,
     ) -> None:
         """Make or take the engine."""
-        asgi.Auth.__init__(self, cast("Any", sojourn), **options)
+        cast("Any", asgi.Auth).__init__(self, sojourn, **options)
         self._prepare(exclude)
 
     def changed(self, connection: Connection) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
@@ -60,7 +61,9 @@ def with_schemes(config: OpenAPIConfig, schemes: dict[str, SecurityScheme]) -> O
     """Give a configuration with our schemes beside the application's own components."""
     own = config.components
     components = [*own] if isinstance(own, list) else [own]
-    return replace(config, components=[*components, Components(security_schemes=dict(schemes))])
+    ours = copy(config)  # dataclasses.replace would warn of settings nobody made
+    ours.components = [*components, Components(security_schemes=dict(schemes))]
+    return ours
 
 
 def describe(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from litestar.di import Provide
 from litestar.middleware.base import DefineMiddleware
@@ -15,14 +15,13 @@ from litestar.types import Scope
 
 from sojourn import asgi
 from sojourn.aio import AsyncSojourn
-from sojourn.asgi.guard import NeedOptions
 from sojourn.asgi.scope import Connection, scope_of
 from sojourn.errors import SojournError
 from sojourn.litestar.describing import describe, schemes_of, with_schemes
 from sojourn.litestar.needs import NeedGuard, SignedInUnless
 from sojourn.litestar.shown import problem_response, refused_socket, show
 from sojourn.model import ClaimsT, Principal
-from sojourn.need import ANYONE_SIGNED_IN, Need
+from sojourn.need import ANYONE_SIGNED_IN, Need, NeedOptions
 from sojourn.verifier import AsyncVerifier
 
 if TYPE_CHECKING:
@@ -57,6 +56,10 @@ class Guard(asgi.Guard[ClaimsT], InitPlugin, ReceiveRoutePlugin):
         )
         self._schemes = schemes_of(self.checker)
         self._everywhere = None if exclude is None else SignedInUnless(self.check, exclude)
+
+    def __deepcopy__(self, _: Any) -> Self:
+        """Give itself: Litestar copies what handlers were made with, and an engine is one."""
+        return self
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add the middleware, problem documents, the lifespan, and what OpenAPI says of it.

@@ -32,7 +32,6 @@ class Auth(Guard[ClaimsT], asgi.Auth[ClaimsT]):
 
     def session_data(self, endpoint: Endpoint[P]) -> Callable[P, Awaitable[Any]]:
         """Have `request.session` in an endpoint: loaded before, saved with the response."""
-
         return before(endpoint, self.load_session)
 
     async def load_session(self, request: HTTPConnection) -> SessionData:
@@ -46,7 +45,5 @@ class Auth(Guard[ClaimsT], asgi.Auth[ClaimsT]):
                 "another middleware provides request.session (Starlette's SessionMiddleware?); "
                 "use `await auth.data(request)`, which leaves it alone"
             )
-        data = request.scope["session"] = await acts.load_data(
-            self.sojourn.core, state_of(request)
-        )
+        data = request.scope["session"] = await acts.load_data(self.sojourn.core, state_of(request))
         return data

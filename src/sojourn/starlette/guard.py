@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from sojourn import asgi
-from sojourn.asgi.guard import NeedOptions
 from sojourn.errors import ConfigurationError, SojournError
 from sojourn.model import ClaimsT
+from sojourn.need import NeedOptions
 from sojourn.starlette.shown import problem_response, show
 
 if TYPE_CHECKING:

@@ -106,6 +106,11 @@ class _Face:
         return f"{type(self).__name__}({urls})"
 
     @property
+    def is_following(self) -> bool:
+        """Whether a thread of this process follows each feed, or checks poll in passing."""
+        return self._core.rules.is_following
+
+    @property
     def issuers(self) -> tuple[IssuerHealth, ...]:
         """What is known of each issuer."""
         return tuple(

@@ -6,16 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from sojourn.adapting import RequestState, told, with_outgoing
+from sojourn.adapting import Failed, RequestState, told, with_outgoing
 from sojourn.errors import SojournError
 from sojourn.messages import Outgoing
 from sojourn.wsgi.environ import Environ, Headers, StartResponse
-
-
-class _Failed(SojournError):
-    """The application failed in a request that had to hand something out."""
-
-    code = "internal"
 
 
 class Answer:
@@ -133,7 +127,7 @@ class Answer:
         if self.has_begun or not self._state.outgoing.headers:
             raise error
         self._state.data = None
-        return _then_raise(self.problem(_Failed("something failed here")), error)
+        return _then_raise(self.problem(Failed("something failed here")), error)
 
     def problem(self, error: SojournError) -> Iterable[bytes]:
         """Answer with a problem document."""

@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Generic, Unpack, cast
 
-from sojourn.asgi.guard import NeedOptions
 from sojourn.errors import ConfigurationError
 from sojourn.model import ClaimsT, Principal
-from sojourn.need import ANYONE_SIGNED_IN, Need
+from sojourn.need import ANYONE_SIGNED_IN, Need, NeedOptions
 from sojourn.sync import Sojourn
 from sojourn.verifier import Verifier
 from sojourn.wsgi.environ import Application, Connection, state_of

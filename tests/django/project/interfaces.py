@@ -15,7 +15,7 @@ from sojourn.django.rest_framework import SojournAuthentication, needs
 class Notes(APIView):
     """Reading needs somebody; writing needs a scope and a recent sign-in."""
 
-    authentication_classes = [SojournAuthentication]
+    authentication_classes = (SojournAuthentication,)
 
     def get_permissions(self):
         if self.request.method == "POST":

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - Django is set up before what needs it is imported
 """The project as servers run it: `wsgi` and `application` (ASGI, with WebSockets)."""
 
 import os

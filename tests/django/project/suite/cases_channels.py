@@ -7,8 +7,8 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import User
 from django.test import Client, TransactionTestCase, override_settings
-
 from served import application
+
 from sojourn.django import get_auth, subject_of
 from sojourn.django.testing import sign_in
 

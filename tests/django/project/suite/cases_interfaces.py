@@ -1,10 +1,10 @@
 """Django REST framework and Django Ninja, as their users test them."""
 
+import interfaces
 from django.contrib.auth.models import User
 from django.test import Client, TestCase, override_settings
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
-import interfaces
 from sojourn.django import get_auth, subject_of
 from sojourn.django.testing import sign_in
 from sojourn.testing import ManualClock

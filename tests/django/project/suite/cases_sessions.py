@@ -130,7 +130,7 @@ class SignInCase(Case):
 
     def test_whom_the_facts_do_not_know_may_not_sign_in(self):
         """A loader that gives no facts refuses the sign-in."""
-        ours = {"URL": "http://localhost:8000", "FACTS": lambda subject: None}
+        ours = {"URL": "http://localhost:8000", "FACTS": lambda _: None}
         with override_settings(SOJOURN=ours):
             form = {"username": "ann", "password": PASSWORD}
             self.assertEqual(403, self.client.post("/login", form).status_code)
