@@ -1,0 +1,208 @@
+"""What stands beside: sessions of an earlier engine, a service that only verifies, and look-ups."""
+
+from collections import Counter
+
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore as EarlierStore
+from django.core.checks import run_checks
+from django.test import AsyncClient, Client, TestCase, TransactionTestCase, override_settings
+
+from sojourn import Incoming, Issuer, Sojourn, Verifier
+from sojourn.django import get_auth, subject_of
+from sojourn.django.sessions import SessionStore
+from sojourn.django.testing import sign_in
+from sojourn.ports import OPERATIONS
+from sojourn.stores.memory import MemoryStore
+from sojourn.testing import ManualClock
+
+URL = "http://testserver.localhost:8000"
+PASSWORD = "seven unrelated words"
+ENGINE = "django.contrib.sessions.backends.db"
+
+
+class EarlierSessionsCase(TestCase):
+    def setUp(self):
+        self.ann = User.objects.create_user("ann", password=PASSWORD)
+        with override_settings(SESSION_ENGINE=ENGINE):
+            self.client.force_login(self.ann)
+        self.key = self.client.cookies["sessionid"].value
+        self.clock = ManualClock()
+        doors = ["sojourn.doors.django.DjangoSessions"]
+        ours = {"URL": URL, "DOORS": doors, "STORE": "memory://", "CLOCK": self.clock}
+        changed = override_settings(SOJOURN=ours)
+        changed.enable()
+        self.addCleanup(changed.disable)
+
+    def who(self, client):
+        return client.get("/me").json()
+
+    def test_nobody_is_signed_out(self):
+        """The old cookie becomes one of ours, in the same place, and works as any."""
+        self.assertEqual("ann", self.who(self.client)["user"])
+        key = self.client.cookies["sessionid"].value
+        self.assertEqual("sj_s1_", key[:6])
+        self.client.post("/basket", {"item": "tea"})
+        self.assertEqual(["tea"], self.client.get("/basket").json()["basket"])
+        self.assertEqual("ann", self.who(self.client)["user"])
+        self.assertEqual(1, len(get_auth().sessions(subject_of(self.ann))))
+        self.client.post("/logout")
+        self.assertIsNone(self.who(self.client)["user"])
+
+    def test_once(self):
+        """Requests beside the first one get the same session; a later copy of the cookie is nobody."""
+        beside, later = Client(), Client()
+        for client in (beside, later):
+            client.cookies["sessionid"] = self.key
+        self.assertEqual("ann", self.who(self.client)["user"])
+        self.assertEqual("ann", self.who(beside)["user"])
+        self.assertEqual(
+            self.client.cookies["sessionid"].value, beside.cookies["sessionid"].value
+        )
+        self.clock.advance(seconds=11)
+        self.assertIsNone(self.who(later)["user"])
+
+    def test_who_is_gone_is_nobody(self):
+        """An old session of a user that no backend gives."""
+        User.objects.update(is_active=False)
+        self.assertIsNone(self.who(self.client)["user"])
+
+    def test_an_unknown_cookie_is_nobody(self):
+        """And nothing is stored for it."""
+        self.client.cookies["sessionid"] = "0" * 32
+        self.assertIsNone(self.who(self.client)["user"])
+        self.assertFalse(EarlierStore().exists("0" * 32))
+
+
+class VerifyingCase(TestCase):
+    def setUp(self):
+        clock = ManualClock()
+        self.issuer = Sojourn(
+            "memory://", url="http://127.0.0.1:9000", mode="jwt", audience="notes", clock=clock
+        )
+        self.addCleanup(self.issuer.close)
+        verifier = Verifier(
+            audience="notes",
+            issuers=[Issuer("http://127.0.0.1:9000", keys=self.issuer.jwks())],
+            clock=clock,
+            is_following=False,
+        )
+        changed = override_settings(SOJOURN={"VERIFIER": verifier}, SESSION_ENGINE=ENGINE)
+        changed.enable()
+        self.addCleanup(changed.disable)
+        signed_in = self.issuer.login(
+            Incoming(), "of another service", transport="bearer", roles={"editors"}
+        )
+        self.headers = {"authorization": f"Bearer {signed_in.access_token}"}
+
+    def test_a_token_of_another_service(self):
+        """There is a principal, and no user of this project's."""
+        answer = self.client.get("/me", headers=self.headers).json()
+        self.assertEqual(("of another service", None), (answer["subject"], answer["user"]))
+        self.assertEqual(200, self.client.get("/guarded", headers=self.headers).status_code)
+        self.assertEqual(200, self.client.get("/ninja/notes", headers=self.headers).status_code)
+        self.assertEqual("unauthenticated", self.client.get("/guarded").json()["code"])
+
+    async def test_in_an_asynchronous_project(self):
+        """The same there."""
+        answer = await AsyncClient().get("/me", headers=self.headers)
+        self.assertEqual("of another service", answer.json()["subject"])
+
+    def test_users_stay_djangos(self):
+        """Their sessions are Django's, and a change of password asks no store."""
+        ann = User.objects.create_user("ann", password=PASSWORD)
+        self.client.force_login(ann)
+        self.assertEqual("ann", self.client.get("/me").json()["user"])
+        ann.set_password("eight new")
+        ann.save()
+        ann.delete()
+        self.assertEqual(200, self.client.post("/login", {"username": "x"}).status_code)
+
+    def test_it_is_one_or_the_other(self):
+        """A store beside a verifier, and what is no verifier, are told."""
+        self.assertEqual([], [m.id for m in run_checks(databases=["default"])])
+        self.assertEqual([], run_checks(tags=["security"], include_deployment_checks=False))
+        for given in ({"VERIFIER": "views.me"}, {"VERIFIER": self.issuer, "URL": URL}):
+            with override_settings(SOJOURN=given):
+                self.assertEqual(["sojourn.E001"], [m.id for m in run_checks()])
+
+
+class CountingStore:
+    """A memory store that counts what it is asked."""
+
+    def __init__(self):
+        self.calls = Counter()
+        self._store = MemoryStore()
+        self.feed = self._store.feed
+
+    def __getattr__(self, name):
+        operation = getattr(self._store, name)
+
+        def counted(*args, **kwargs):
+            self.calls[name] += 1
+            return operation(*args, **kwargs)
+
+        return counted if name in OPERATIONS else operation
+
+
+class LookUpCase(TransactionTestCase):
+    def setUp(self):
+        self.ann = User.objects.create_user("ann", password=PASSWORD)
+        self.store = CountingStore()
+        changed = override_settings(SOJOURN={"URL": URL, "STORE": self.store, "MODE": "hybrid"})
+        changed.enable()
+        self.addCleanup(changed.disable)
+
+    def asked(self, client, path):
+        client.get(path)  # the first request brings the session near
+        get_auth().core.picture.stamp()
+        self.store.calls.clear()
+        with self.assertNumQueries(1):  # the user's own row
+            self.assertEqual(200, client.get(path).status_code)
+        return dict(self.store.calls)
+
+    def test_djangos_session_costs_the_row_of_data_alone(self):
+        """Who is signed in is at hand."""
+        client = Client()
+        client.force_login(self.ann)
+        self.assertEqual({"get_data": 1}, self.asked(client, "/private"))
+
+    def test_our_own_credentials_cost_nothing(self):
+        """A token or handle that was seen before."""
+        for mode in ("session", "hybrid"):
+            client = Client()
+            sign_in(client, self.ann, transport="bearer", mode=mode)
+            self.assertEqual({}, self.asked(client, "/private"), mode)
+
+    def test_visitors_without_a_cookie_cost_nothing(self):
+        """Not even where they ask for their session."""
+        client = Client()
+        client.get("/basket")
+        self.store.calls.clear()
+        with self.assertNumQueries(0):
+            client.get("/basket")
+        self.assertEqual({}, dict(self.store.calls))
+        self.assertNotIn("sessionid", client.cookies)
+
+
+class OneSessionCase(TestCase):
+    def test_a_visitor_who_signs_in_to_our_own_cookies_keeps_djangos_session(self):
+        """What it holds is there, and is not the signed-in session's data."""
+        ann = User.objects.create_user("ann", password=PASSWORD)
+        self.client.post("/basket", {"item": "tea"})
+        form = {"username": "ann", "password": PASSWORD, "mode": "hybrid"}
+        self.client.post("/sign-in", form)
+        self.assertEqual("ann", self.client.get("/me").json()["user"])
+        self.assertEqual(["tea"], self.client.get("/basket").json()["basket"])
+        self.client.post("/auth/logout")
+        self.assertEqual([], self.client.get("/basket").json()["basket"])
+        self.assertEqual([], get_auth().sessions(subject_of(ann)))
+
+    def test_signing_in_both_ways_leaves_one(self):
+        """What Django's session held before is over."""
+        ann = User.objects.create_user("ann", password=PASSWORD)
+        self.client.force_login(ann)
+        before = self.client.cookies["sessionid"].value
+        self.client.post("/sign-in", {"username": "ann", "password": PASSWORD, "mode": "hybrid"})
+        self.assertEqual("ann", self.client.get("/me").json()["user"])
+        self.assertFalse(SessionStore().exists(before))
+        self.assertEqual(["hybrid"], [i.mode for i in get_auth().sessions(subject_of(ann))])
