@@ -240,13 +240,17 @@ async def test_an_application_that_had_closed_by_itself(auth):
 async def test_the_application_may_be_faster_than_the_close(auth):
     """It is done at once, and the client is told all the same."""
     headers, sid = await signed_in(auth)
-    is_free = asyncio.Event()
-    async with opened(auth.wrap(echo), **headers) as socket:
+    is_free, is_done = asyncio.Event(), asyncio.Event()
+
+    async def app(scope, receive, send):
+        await echo(scope, receive, send)
+        is_done.set()
+
+    async with opened(auth.wrap(app), **headers) as socket:
         await socket.took()
         socket.before_send = lambda _: is_free.wait()
         await end(auth, sid)
-        while "left" not in socket.scope:
-            await asyncio.sleep(0)
+        await is_done.wait()
         is_free.set()
         assert [CLOSED] == await socket.ended()
 

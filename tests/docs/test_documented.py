@@ -111,6 +111,24 @@ def test_audit_actions_are_documented():
     assert documented == first_cells(section("events.md", "Of the audit trail"))
 
 
+def test_an_action_is_found_however_it_is_given(tmp_path, monkeypatch):
+    """An action is found as an argument, as either of two, by a constant's name, or as a default."""
+    monkeypatch.setattr(references, "SRC", tmp_path)
+    references.constants.cache_clear()
+    (tmp_path / "some.py").write_text(
+        'NAMED = "by_name"\n'
+        'async def act(core, *, action: str = "by_default"):\n'
+        '    core.audit("given")\n'
+        '    core.audit("one" if core else "other", subject="not an action")\n'
+        "    AuditRecord(at_ms=0, action=NAMED)\n"
+        '    store(action="handed_on")\n'
+        '    parser.add_argument("--yes", action="store_true")\n'
+    )
+    found = set(references.audit_actions())
+    references.constants.cache_clear()
+    assert found == {"given", "one", "other", "by_name", "by_default", "handed_on"}
+
+
 def test_audit_fields_are_documented():
     """audit.md has each field of a line, and no other."""
     assert first_cells(section("audit.md", "Fields")) == set(AuditRecord.__struct_fields__)

@@ -1,5 +1,6 @@
 """Changing a live session where nobody signs in: another handle, another end."""
 
+import msgspec
 import pytest
 from engine.harness import DAY, HOUR, refusal_of
 
@@ -118,6 +119,19 @@ async def test_the_longest_life_counts_from_the_sign_in(signed_in):
         await signed_in.check()
         await adjust(signed_in, 14 * DAY)
     assert DAY == await expiry(signed_in)
+
+
+async def test_the_longest_life_of_who_came_in_by_a_door(signed_in):
+    """Nobody knows when they signed in: it counts from then on."""
+    sid = (await signed_in.check()).principal.sid
+    record = await signed_in.bench.record(sid)
+    arrived = msgspec.structs.replace(record, auth_time_ms=0, revision=record.revision + 1)
+    await signed_in.bench._inner("replace", arrived, expected_revision=record.revision)
+    other = signed_in.copy(signed_in.bench.another())
+    await other.check()
+    await adjust(other, 14 * DAY)
+    assert 14 * DAY == await expiry(other)
+    await other.bench.close()
 
 
 async def test_an_end_with_the_browser(signed_in):

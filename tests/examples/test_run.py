@@ -5,24 +5,37 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
 import pytest
-from examples.applications import EXAMPLES, SERVERS, wait_until_it_answers
+from examples.applications import EXAMPLES, ROOT, SERVERS, wait_until_it_answers
 from servers import STOP_SECONDS, free_port
 
 
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A checkout whose dependencies are there: what is under test is installed once, before all tests."""
+    folder = tmp_path / "checkout"
+    (folder / "tools").mkdir(parents=True)
+    for part in ("examples", "src"):
+        (folder / part).symlink_to(ROOT / part)
+    prepared = f'prepare_environment() {{ python="{sys.executable}"; }}\n'
+    (folder / "tools" / "environment.sh").write_text(prepared)
+    return folder
+
+
 @pytest.mark.parametrize("name", SERVERS)
-def test_one_command_starts_it(name, tmp_path):
+def test_one_command_starts_it(name, checkout, tmp_path):
     """`examples/NAME/run` serves the application from a checkout, and ends when it is asked to."""
     port, log = free_port(), tmp_path / "log"
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SOJOURN_", "PYTHON"))}
     own = {"PORT": str(port), "NOTES_DATABASE": str(tmp_path / "notes.db")}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [EXAMPLES / name / "run"],
-            cwd=Path(tmp_path),
+            [checkout / "examples" / name / "run"],
+            cwd=tmp_path,
             env=inherited | own | {"SOJOURN_DATA": str(tmp_path / "data")},
             stdout=output,
             stderr=output,

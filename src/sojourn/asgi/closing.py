@@ -109,8 +109,9 @@ class Closing:
             return message
         task = self._receiving or asyncio.ensure_future(self._receive())
         self._receiving = task
-        either: list[asyncio.Future[Any]] = [task, self._made_over()]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():  # it may have come after an earlier wait was given up
+            either: list[asyncio.Future[Any]] = [task, self._made_over()]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             return self._disconnect()
         self._receiving = None
@@ -147,14 +148,12 @@ class Closing:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Give an error and all it came of, those of task groups too."""
-    left, seen = [error], set[int]()
+    left: list[BaseException | None] = [error]
     while left:
         one = left.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        left += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
+        if one is not None:
+            yield one
+            left.append(one.__cause__ or one.__context__)
         if isinstance(one, BaseExceptionGroup):
             left += one.exceptions
 

@@ -95,7 +95,8 @@ def _latest_ms(core: Core, record: Session, remember: bool) -> int:  # noqa: FBT
     if not record.subject:
         return record.created_at_ms + GUEST_LIFE_MS
     seconds = core.settings.absolute_seconds(record.mode, remember=remember)
-    return record.auth_time_ms + seconds * 1000
+    # Who came in by a door signed in at a time that nobody knows.
+    return max(record.created_at_ms, record.auth_time_ms) + seconds * 1000
 
 
 async def _write(core: Core, record: Session, changed: Session, *, is_told: bool) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -58,7 +59,7 @@ async def arrive(core: Core, incoming: Incoming) -> SignedIn[Any] | None:
     """
     await core.ready()
     for door in core.cookie_doors:
-        arrival = await core.application.call(_knock, door, incoming, core.clock())
+        arrival = await core.application.call(partial(door.knock, incoming, now_ms=core.clock()))
         if arrival is None:
             continue
         refuse_cross_site(core, incoming, "cookie")
@@ -68,18 +69,10 @@ async def arrive(core: Core, incoming: Incoming) -> SignedIn[Any] | None:
     return None
 
 
-def _knock(door: CookieDoor, incoming: Incoming, now_ms: int) -> Arrival | None:
-    return door.knock(incoming, now_ms=now_ms)
-
-
-def _close(door: CookieDoor, arrival: Arrival, after_seconds: int) -> None:
-    door.close_behind(arrival, after_seconds=after_seconds)
-
-
 async def exchange_refresh(core: Core, incoming: Incoming, text: str) -> SignedIn[Any] | None:
     """Exchange an old refresh token for a session of ours, once; None where no door knows it."""
     for door in core.token_doors:
-        arrival = door.read_refresh(text, now_ms=core.clock())
+        arrival = await core.application.call(partial(door.read_refresh, text, now_ms=core.clock()))
         if arrival is not None:
             return await _carry_over(core, incoming, door, arrival, transport="bearer")
     return None
@@ -187,6 +180,9 @@ async def _again(
 
 async def _close_behind(core: Core, door: CookieDoor, arrival: Arrival) -> None:
     try:
-        await core.application.call(_close, door, arrival, core.settings.grace_seconds)
+        after_seconds = core.settings.grace_seconds
+        await core.application.call(
+            partial(door.close_behind, arrival, after_seconds=after_seconds)
+        )
     except Exception:  # the session is carried over all the same, and the old proof is taken
         log.exception("ending the old session behind door %r failed", door.name)

@@ -262,7 +262,7 @@ async def _by_token_doors(
     core: Core, presented: Credentials, max_lag_ms: float
 ) -> Judgement | None:
     """Judge an access token that is not ours; None where no door knows it."""
-    principal = old_principal(core, presented.access, transport=presented.transport)
+    principal = await old_principal(core, presented.access, transport=presented.transport)
     if principal is None:
         return None
     if not _is_current(core, max_lag_ms) and not _trusts(core, max_lag_ms):

@@ -31,7 +31,7 @@ from sojourn.server_secret import ServerSecrets
 from sojourn.settings import Settings
 
 Call = Callable[..., Awaitable[Any]]
-"""Calls a blocking function of the application's: where it stands, or in a thread."""
+"""Calls a blocking function of the application's with its arguments: here, or in a thread."""
 NOTE_MS = 60_000
 """What anybody can repeat with a dead credential is put on the trail once in so long."""
 MAX_AGENT_CHARACTERS = 256

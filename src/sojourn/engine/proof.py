@@ -151,7 +151,7 @@ async def _owner_by_token(core: Core, token: str) -> tuple[str, str] | None:
         if error.reason == "unknown_kid" and await core.keys.reload_for_unknown_kid(core):
             # A key of another process, that the feed has not told of yet.
             return await _owner_by_token(core, token)
-        old = old_principal(core, token, transport="bearer")
+        old = await old_principal(core, token, transport="bearer")
         return (old.sid, old.subject) if old else None
     verdict = core.picture.view.judge(
         subject=claims.sub, sid=claims.sid, position=claims.pos, version=claims.ver

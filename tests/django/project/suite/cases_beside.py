@@ -55,9 +55,7 @@ class EarlierSessionsCase(TestCase):
             client.cookies["sessionid"] = self.key
         self.assertEqual("ann", self.who(self.client)["user"])
         self.assertEqual("ann", self.who(beside)["user"])
-        self.assertEqual(
-            self.client.cookies["sessionid"].value, beside.cookies["sessionid"].value
-        )
+        self.assertEqual(self.client.cookies["sessionid"].value, beside.cookies["sessionid"].value)
         self.clock.advance(seconds=11)
         self.assertIsNone(self.who(later)["user"])
 
@@ -82,7 +80,14 @@ class VerifyingCase(TestCase):
         self.addCleanup(self.issuer.close)
         verifier = Verifier(
             audience="notes",
-            issuers=[Issuer("http://127.0.0.1:9000", keys=self.issuer.jwks())],
+            issuers=[
+                Issuer(
+                    url="http://127.0.0.1:9000",
+                    algorithms=frozenset({"ES256"}),
+                    typ="at+jwt",
+                    jwks=self.issuer.jwks(),
+                )
+            ],
             clock=clock,
             is_following=False,
         )
@@ -135,6 +140,7 @@ class CountingStore:
         self.feed = self._store.feed
 
     def __getattr__(self, name):
+        """Give an operation that counts."""
         operation = getattr(self._store, name)
 
         def counted(*args, **kwargs):
@@ -142,6 +148,14 @@ class CountingStore:
             return operation(*args, **kwargs)
 
         return counted if name in OPERATIONS else operation
+
+
+async def settled(core):
+    """Catch up with the feed and the ring now, as the follower would soon."""
+    await core.catch_up(0)
+    while core.keys.is_outdated:
+        await core.keys.load(core)
+        await core.catch_up(0)
 
 
 class LookUpCase(TransactionTestCase):
@@ -154,7 +168,7 @@ class LookUpCase(TransactionTestCase):
 
     def asked(self, client, path):
         client.get(path)  # the first request brings the session near
-        get_auth().core.picture.stamp()
+        get_auth().run(settled(get_auth().core))
         self.store.calls.clear()
         with self.assertNumQueries(1):  # the user's own row
             self.assertEqual(200, client.get(path).status_code)

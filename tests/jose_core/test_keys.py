@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from jose.tokens import ALGORITHMS, SECRET, b64, key, numbered
+from jose_core.tokens import ALGORITHMS, SECRET, b64, key, numbered
 
 from sojourn.errors import ConfigurationError, InvalidKey
 from sojourn.jose import SigningKey, VerifyingKey, strength

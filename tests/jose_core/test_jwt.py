@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
-from jose import tokens
-from jose.tokens import (
+from jose_core import tokens
+from jose_core.tokens import (
     ALGORITHMS,
     AUDIENCE,
     CLAIMS,

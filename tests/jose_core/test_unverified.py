@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 from hypothesis import given, settings, strategies as st
-from jose.tokens import CLAIMS, b64, claims, key, numbered, token, with_header
+from jose_core.tokens import CLAIMS, b64, claims, key, numbered, token, with_header
 
 from sojourn.errors import InvalidInput, InvalidToken
 from sojourn.jose import AccessClaims, Unverified, inspect, issue

@@ -8,8 +8,8 @@ import time
 import tracemalloc
 
 import pytest
-from jose import tokens
-from jose.tokens import (
+from jose_core import tokens
+from jose_core.tokens import (
     AUDIENCE,
     CLAIMS,
     ISSUER,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from jose import vectors as public
+from jose_core import vectors as public
 
 
 @pytest.fixture(scope="session")

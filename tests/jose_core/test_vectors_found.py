@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from jose import vectors
+from jose_core import vectors
 
 
 def test_the_folder_is_named_by_the_environment(monkeypatch, tmp_path):

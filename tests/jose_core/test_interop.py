@@ -11,8 +11,8 @@ from typing import Any
 
 import jwt as pyjwt
 import pytest
-from jose import tokens, vectors
-from jose.tokens import ALGORITHMS, AUDIENCE, CLAIMS, ISSUER, NOW, claims, key, verifier
+from jose_core import tokens, vectors
+from jose_core.tokens import ALGORITHMS, AUDIENCE, CLAIMS, ISSUER, NOW, claims, key, verifier
 from joserfc import jwk as joserfc_jwk, jwt as joserfc_jwt
 
 from sojourn.errors import InvalidToken

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import example, given, settings, strategies as st
-from jose import tokens
+from jose_core import tokens
 
 from sojourn.errors import ExpiredToken, InvalidToken
 from sojourn.jose import AccessClaims, KeySet, TokenVerifier, jws, strict_json

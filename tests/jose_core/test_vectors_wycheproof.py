@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from jose import tokens
-from jose.tokens import NOW
+from jose_core import tokens
+from jose_core.tokens import NOW
 
 from sojourn.errors import InvalidKey, InvalidToken
 from sojourn.jose import KeySet, TokenVerifier, VerifyingKey, inspect, jws

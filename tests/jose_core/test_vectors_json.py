@@ -9,8 +9,8 @@ from collections import Counter
 
 import msgspec
 import pytest
-from jose import tokens
-from jose.tokens import NOW, b64, key
+from jose_core import tokens
+from jose_core.tokens import NOW, b64, key
 
 from sojourn.errors import ConfigurationError, InvalidInput, InvalidToken
 from sojourn.jose import KeySet, SigningKey, TokenVerifier, inspect, issue, jws, strict_json

@@ -11,8 +11,16 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_public_key,
 )
-from jose import tokens
-from jose.tokens import NOW, SECRET, key, reason_before_cryptography, reason_of, token, with_header
+from jose_core import tokens
+from jose_core.tokens import (
+    NOW,
+    SECRET,
+    key,
+    reason_before_cryptography,
+    reason_of,
+    token,
+    with_header,
+)
 
 from sojourn.errors import InvalidInput, InvalidKey, InvalidToken
 from sojourn.jose import KeySet, SigningKey, TokenVerifier, VerifyingKey

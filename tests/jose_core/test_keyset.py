@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from jose.tokens import NOW, expectation, header, key, numbered, sealed, token
+from jose_core.tokens import NOW, expectation, header, key, numbered, sealed, token
 
 from sojourn.errors import InvalidKey
 from sojourn.jose import KeySet, SigningKey, TokenVerifier, VerifyingKey
