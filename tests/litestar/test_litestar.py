@@ -78,7 +78,9 @@ async def me(principal: NamedDependency[Principal]) -> dict[str, Any]:
 
 
 @get("/public")
-async def public(request: Request, optional_principal: NamedDependency[Principal | None]) -> dict[str, Any]:
+async def public(
+    request: Request, optional_principal: NamedDependency[Principal | None]
+) -> dict[str, Any]:
     return {
         "subject": optional_principal.subject if optional_principal else None,
         "user": request.user.identity if request.user else None,

@@ -18,7 +18,9 @@ ANN = {"email": "ann@example.com", "password": "seven unrelated words"}
 def client(request, tmp_path):
     """An application with a route of its own, and a form's login."""
     url = f"sqlite:///{tmp_path}/app.db"
-    auth = Auth(url, mode=request.param, url=URL, secret="Jq7-a-secret-of-the-tests-0123456789abcdef")
+    auth = Auth(
+        url, mode=request.param, url=URL, secret="Jq7-a-secret-of-the-tests-0123456789abcdef"
+    )
     accounts = Accounts(auth, url)
     app = FastAPI()
 

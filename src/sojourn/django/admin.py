@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from sojourn.django.conf import arguments, get_auth
+from sojourn.django.conf import get_auth, stored_in
 from sojourn.django.models import Session
 from sojourn.django.state import incoming_of
 from sojourn.django.users import subject_of
@@ -82,7 +82,7 @@ class SessionAdmin(_Admin):
             "title": "Sessions",
             "opts": self.opts,
             "query": query,
-            "lists_all": _alias() is not None,
+            "lists_all": stored_in() is not None,
             "may_end": self.has_delete_permission(request),
             "rows": _rows(infos),
             "most": MOST,
@@ -109,15 +109,8 @@ def _by(request: HttpRequest) -> str:
     return subject_of(user)
 
 
-def _alias() -> str | None:
-    """Give the database in which the sessions are; None for another store."""
-    store = str(arguments()["store"])
-    alias = store.removeprefix("django://")
-    return alias if alias != store else None
-
-
 def _newest() -> list[SessionInfo]:
-    alias = _alias()
+    alias = stored_in()
     if alias is None:
         return []
     now_ms = get_auth().core.clock()

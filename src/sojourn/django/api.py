@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from django.contrib.auth import authenticate, get_user_model, update_session_auth_hash
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -54,8 +55,14 @@ class ConfirmBody(msgspec.Struct, forbid_unknown_fields=True):
     password: str
 
 
+def _open(view: View) -> View:
+    """Leave it to the endpoint whom it lets in: no CSRF token, no LoginRequiredMiddleware."""
+    opened: View = csrf_exempt(login_not_required(view))
+    return opened
+
+
 def endpoint(method: str) -> Callable[[Callable[..., Answer]], View]:
-    """Make a view: exempt from CSRF tokens, and its refusals are problem documents."""
+    """Make a view whose refusals are problem documents."""
 
     def decorate(answering: Callable[..., Answer]) -> View:
         def view(request: HttpRequest, **kwargs: Any) -> HttpResponse:
@@ -70,8 +77,7 @@ def endpoint(method: str) -> Callable[[Callable[..., Answer]], View]:
                 headers={"Cache-Control": "no-store"},
             )
 
-        guarded: View = csrf_exempt(require_http_methods([method])(view))
-        return guarded
+        return _open(require_http_methods([method])(view))
 
     return decorate
 
@@ -145,7 +151,7 @@ def password(request: HttpRequest) -> Answer:
     return Answer(None if signed_in.transport == "cookie" else signed_in.public())
 
 
-@csrf_exempt
+@_open
 @require_http_methods(["GET", "HEAD"])
 def jwks(request: HttpRequest) -> HttpResponse:
     """Publish the public keys."""

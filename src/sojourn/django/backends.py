@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.backends import BaseBackend, ModelBackend
 
 from sojourn.django.state import find_state
 from sojourn.django.users import user_of
@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 
-class SojournBackend(ModelBackend):
+class SojournBackend(BaseBackend):
     """Gives the user of the credential that a request presents.
 
     For libraries that call ``authenticate(request)`` without a password; put it beside
-    ``ModelBackend``, which checks passwords.
+    ``ModelBackend``, which checks passwords and permissions.
     """
 
-    def authenticate(  # type: ignore[override]  # no password
-        self, request: HttpRequest | None, **credentials: Any
-    ) -> Any:
+    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> Any:
         """Give the user of a request that our middleware recognised, asked for without credentials."""
         state = find_state(request) if request is not None and not credentials else None
         if state is None or state.principal is None:
             return None
         return user_of(state.principal.subject)
+
+    def get_user(self, user_id: Any) -> Any:
+        """Give an active user, as ``ModelBackend`` does."""
+        return ModelBackend().get_user(user_id)

@@ -11,7 +11,13 @@ from django.core.checks import CheckMessage, Error, Tags, Warning as CheckWarnin
 from django.utils.module_loading import import_string
 
 from sojourn.browser import CookieNames
-from sojourn.django.conf import arguments, get_checker, is_session_engine, is_verifying
+from sojourn.django.conf import (
+    arguments,
+    get_checker,
+    is_session_engine,
+    is_verifying,
+    stored_in,
+)
 from sojourn.environment import settings_from
 from sojourn.errors import SojournError
 from sojourn.settings import SETTING_NAMES, Settings
@@ -39,7 +45,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> 
                 id="sojourn.E001",
             )
         ]
-    found = [*_check_store(given["store"]), *_check_middleware()]
+    found = [*_check_store(), *_check_middleware()]
     if is_session_engine():
         found += [*_check_engine(ours), *_check_session_cookie(ours)]
     return found
@@ -49,11 +55,11 @@ def _settings(given: Mapping[str, Any]) -> Settings:
     return settings_from({name: given[name] for name in given if name in SETTING_NAMES})
 
 
-def _check_store(store: Any) -> Iterator[CheckMessage]:
-    alias = str(store).removeprefix("django://")
-    if str(store).startswith("django://") and alias not in settings.DATABASES:
+def _check_store() -> Iterator[CheckMessage]:
+    alias = stored_in()
+    if alias is not None and alias not in settings.DATABASES:
         yield Error(
-            f"SOJOURN['STORE'] is {store!r}, and there is no database {alias!r}.",
+            f"SOJOURN['STORE'] is 'django://{alias}', and there is no database {alias!r}.",
             hint="Name an alias of DATABASES.",
             id="sojourn.E002",
         )
@@ -185,12 +191,8 @@ def check_tables(
 ) -> list[CheckMessage]:
     """Look whether the tables are there; with ``manage.py check --database default``."""
     del app_configs
-    try:
-        store = "" if is_verifying() else str(arguments()["store"])
-    except (SojournError, ImportError):
-        return []  # said above
-    alias = store.removeprefix("django://")
-    if alias == store or alias not in (databases or ()):
+    alias = None if is_verifying() else stored_in()
+    if alias is None or alias not in (databases or ()):
         return []
     from django.db import connections  # noqa: PLC0415 - only where databases are asked about
 

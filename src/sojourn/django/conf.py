@@ -15,6 +15,7 @@ from django.dispatch import receiver
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 
+from sojourn.environment import PREFIX
 from sojourn.errors import ConfigurationError
 from sojourn.modes import DAY
 from sojourn.settings import SETTING_NAMES
@@ -106,9 +107,19 @@ def is_session_engine() -> bool:
     return bool(settings.SESSION_ENGINE == ENGINE)
 
 
-def is_stored_in(alias: str) -> bool:
-    """Whether sessions are kept in this database of Django's, and so in its transactions."""
-    return bool(arguments()["store"] == f"django://{alias}")
+def stored_in() -> str | None:
+    """Give the database of Django's in which, and in whose transactions, sessions are; None elsewhere."""
+    store = str(_store(getattr(settings, "SOJOURN", {})))
+    alias = store.removeprefix("django://")
+    return alias if alias != store else None
+
+
+def _store(given: Mapping[str, Any]) -> Any:
+    return given.get("STORE") or _environ("STORE") or DEFAULT_STORE
+
+
+def _environ(name: str) -> str:
+    return os.environ.get(PREFIX + name, "")
 
 
 def arguments() -> dict[str, Any]:
@@ -127,16 +138,22 @@ def arguments() -> dict[str, Any]:
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigurationError(f"SOJOURN has no setting {name!r}{hint} (see docs/django.md)")
     found = {name.lower(): _value(name, value) for name, value in given.items()}
-    found.setdefault("store", DEFAULT_STORE)
-    if not any(f"SOJOURN_{name}" in os.environ for name in ("SECRET", "SECRET_FILE")):
+    found["store"] = _store(given)
+    if not (_environ("SECRET") or _environ("SECRET_FILE")):
         found.setdefault("secret", _derived_secrets())
-    if is_session_engine():
-        found.setdefault("mode", "session")
-        found["modes"] = tuple(dict.fromkeys((*found.get("modes", ()), "session")))
-        low, high = _GUEST_SECONDS
-        age = max(low, min(high, int(settings.SESSION_COOKIE_AGE)))
-        found.setdefault("guest_ttl_seconds", age)
-    return found
+    return _with_sessions(found) if is_session_engine() else found
+
+
+def _with_sessions(found: dict[str, Any]) -> dict[str, Any]:
+    """Add what follows where ``request.session`` is ours, as far as nobody says it otherwise."""
+    low, high = _GUEST_SECONDS
+    follows = {
+        "mode": "session",
+        "guest_ttl_seconds": max(low, min(high, int(settings.SESSION_COOKIE_AGE))),
+    }
+    defaults = {name: value for name, value in follows.items() if not _environ(name.upper())}
+    others = found.get("modes") or filter(None, map(str.strip, _environ("MODES").split(",")))
+    return {**defaults, **found, "modes": tuple(dict.fromkeys((*others, "session")))}
 
 
 def _value(name: str, value: Any) -> Any:

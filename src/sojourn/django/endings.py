@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save
 
-from sojourn.django.conf import get_auth, is_stored_in, is_verifying
+from sojourn.django.conf import get_auth, is_verifying, stored_in
 from sojourn.django.state import current_request, find_state, incoming_of
 from sojourn.django.users import subject_of
 
@@ -69,6 +69,6 @@ def _end_all(user: Any, *, reason: str, using: str, keeps_current: bool = False)
         )
 
     end()
-    if transaction.get_connection(using).in_atomic_block and not is_stored_in(using):
+    if transaction.get_connection(using).in_atomic_block and stored_in() != using:
         # Elsewhere whoever signs in with the old password until the commit goes, too.
         transaction.on_commit(end, using=using)

@@ -68,7 +68,10 @@ def requires(view: Any = None, /, **need: Any) -> Any:
 
             @functools.wraps(guarded)
             async def waiting(request: Any, *args: Any, **kwargs: Any) -> Any:
-                await sync_to_async(check)(state_of(request), needed)
+                if needed.max_lag_seconds is None:
+                    check(state_of(request), needed)
+                else:  # asks the store, which blocks
+                    await sync_to_async(check)(state_of(request), needed)
                 return await cast("Any", guarded)(request, *args, **kwargs)
 
             return cast("Callable[P, T]", waiting)

@@ -10,6 +10,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
@@ -17,11 +18,12 @@ from django.utils.functional import SimpleLazyObject
 
 from sojourn import adapting
 from sojourn.adapting import acts
-from sojourn.django.conf import get_auth, get_checker, is_verifying
+from sojourn.django.conf import get_auth, get_checker, is_verifying, stored_in
 from sojourn.django.sessions import SessionStore
 from sojourn.django.state import (
     DjangoState,
     current_request,
+    find_state,
     incoming_of,
     keep_state,
 )
@@ -84,6 +86,9 @@ class SojournMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer what a view refused or failed at with its problem document."""
+        state = find_state(request)
+        if state is not None and _is_rolled_back(request):
+            state.outgoing = state.begun  # what the view was handed out is there no more
         if isinstance(error, SojournError):
             return problem_response(request, error)
         return None
@@ -102,7 +107,8 @@ def begin(request: HttpRequest) -> DjangoState:
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
         session.client = incoming
-        incoming = _without_session_cookie(incoming)
+        if auth.settings.mode == "session":
+            incoming = _without_session_cookie(incoming)
     state = DjangoState(incoming)
     keep_state(request, state)
     try:
@@ -110,12 +116,13 @@ def begin(request: HttpRequest) -> DjangoState:
         may_arrive = auth.core.cookie_doors and incoming.cookies
         if not presented.is_empty or presented.is_ambiguous:
             state.take(auth.check(incoming), browser)
-        elif isinstance(session, SessionStore) and session.session_key is not None:
+        elif isinstance(session, SessionStore) and session.presented.cookies:
             _by_session(state, session)
         elif may_arrive:
             state.take(auth.check(incoming), browser)
     except SojournError as error:
         state.error = error
+    state.begun = state.outgoing
     show(request, state)
     return state
 
@@ -223,6 +230,15 @@ def _preflight(request: HttpRequest) -> HttpResponse | None:
     response = HttpResponse(status=204)
     _write(response, browser.cors(incoming_of(request), preflight=True))
     return response
+
+
+def _is_rolled_back(request: HttpRequest) -> bool:
+    """Whether what a view that failed has written to the store is taken back (ATOMIC_REQUESTS)."""
+    alias = None if is_verifying() else stored_in()
+    if alias is None or not connections[alias].settings_dict["ATOMIC_REQUESTS"]:
+        return False
+    view: Any = request.resolver_match.func if request.resolver_match else None
+    return alias not in getattr(view, "_non_atomic_requests", ())
 
 
 def problem_response(request: HttpRequest, error: SojournError) -> HttpResponse:

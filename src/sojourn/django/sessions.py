@@ -22,12 +22,14 @@ from sojourn.django.users import user_of
 from sojourn.engine.adjust import end_after, rekey
 from sojourn.engine.answers import Checked
 from sojourn.engine.core import Core
-from sojourn.engine.data import SessionData, become_guest, end_guest
+from sojourn.engine.data import SessionData, become_guest, end_guest, too_large
 from sojourn.engine.grant import mint_current
 from sojourn.errors import ConfigurationError, Conflict, Refused
 from sojourn.messages import Incoming
 from sojourn.model import Purpose
 from sojourn.need import Need
+from sojourn.plain_json import encode_json
+from sojourn.ports import MAX_DATA_BYTES
 
 SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 _ASKING = Need(max_lag_seconds=0)
@@ -43,14 +45,9 @@ def presenting(core: Core, key: str | None, client: Incoming) -> Incoming:
         key: The session key, of an earlier engine perhaps, which a door may know.
         client: Whose request it is, for the trail.
     """
-    handle = handles.parse(key or "")
-    names = core.browser.names
-    if handle is None:
-        name = settings.SESSION_COOKIE_NAME
-    else:
-        name = names.guest if handle.purpose is Purpose.GUEST else names.handle
+    name = _cookie_of(core, key or "")
     return Incoming(
-        cookies=f"{name}={key}" if key else "",
+        cookies=f"{name}={key}" if name else "",
         user_agent=client.user_agent,
         forwarded_for=client.forwarded_for,
         peer=client.peer,
@@ -67,6 +64,15 @@ def _auth_values(subject: str) -> dict[str, Any]:
         BACKEND_SESSION_KEY: user.backend,
         HASH_SESSION_KEY: user.get_session_auth_hash(),
     }
+
+
+def _cookie_of(core: Core, key: str) -> str:
+    handle = handles.parse(key)
+    if handle is not None:
+        names = core.browser.names
+        return names.guest if handle.purpose is Purpose.GUEST else names.handle
+    # Who comes in by a door gets a session of the configured mode: of others, in our own cookies.
+    return settings.SESSION_COOKIE_NAME if key and core.settings.mode == "session" else ""
 
 
 class SessionStore(SessionBase):
@@ -157,6 +163,8 @@ class SessionStore(SessionBase):
             PermissionDenied: The sign-in is refused (`max_sessions`, a revocation meanwhile).
         """
         values = self._values(no_load=must_create)
+        if len(encode_json(values, "session data")) > MAX_DATA_BYTES:
+            raise too_large()  # before anybody is signed in
         if must_create:
             self._forget()
         elif self._kept is None and self.session_key is not None:
@@ -234,7 +242,6 @@ class SessionStore(SessionBase):
         for name in kept.keys() - values.keys():
             del kept[name]
         kept.update(values)
-        kept.changes()  # refuses what is not JSON before anything is made
         if not kept.sid:
             auth.run(become_guest(core, self.presented, kept))
             assert kept.guest is not None  # noqa: S101 - it is one now

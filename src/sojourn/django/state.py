@@ -26,13 +26,15 @@ class DjangoState(RequestState):
         incoming: The request, reduced.
     """
 
-    __slots__ = ("session",)
+    __slots__ = ("begun", "session")
 
     def __init__(self, incoming: Incoming) -> None:
         """Know nobody yet."""
         super().__init__(incoming)
         self.session: SessionStore | None = None
         """Django's session, where that is what says who it is."""
+        self.begun = self.outgoing
+        """What was to be handed out when the view began."""
 
 
 def django_request(request: Any) -> HttpRequest:

@@ -63,12 +63,12 @@ class DjangoSessions:
         if not key:
             return None
         try:
-            django.db.close_old_connections()
+            _drop_old_connections()
             return self._arrival(name, key, now_ms)
         except (django.db.Error, OSError) as error:
             raise StoreError("the old sessions of Django cannot be read; try again") from error
         finally:
-            django.db.close_old_connections()
+            _drop_old_connections()
 
     def close_behind(self, arrival: Arrival, *, after_seconds: int) -> None:
         """See `CookieDoor.close_behind`."""
@@ -85,7 +85,7 @@ class DjangoSessions:
         except (django.db.Error, OSError) as error:
             raise StoreError("the old session of Django cannot be ended; try again") from error
         finally:
-            django.db.close_old_connections()
+            _drop_old_connections()
 
     def _arrival(self, name: str, key: str, now_ms: int) -> Arrival | None:
         store = self._store(key)
@@ -116,6 +116,16 @@ class DjangoSessions:
 
     def _store(self, key: str) -> Any:
         return import_module(self._engine).SessionStore(key)
+
+
+def _drop_old_connections() -> None:
+    """Drop connections that the database has closed meanwhile, but none in a transaction.
+
+    Within Django's own requests one may be open, and Django itself would take it for broken.
+    """
+    for connection in django.db.connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
 
 
 class _Untouched(dict[str, Any]):

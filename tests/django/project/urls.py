@@ -23,6 +23,7 @@ urlpatterns = [
     path("basket", views.basket),
     path("data", views.data),
     path("sign-in", views.sign_in),
+    path("sign-in-non-atomic", views.sign_in_non_atomic),
     path("sign-in-inactive", views.sign_in_inactive),
     path("asynchronous-sign-in", views.asynchronous_sign_in),
     path("do/<str:name>", views.verb),

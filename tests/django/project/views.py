@@ -6,6 +6,7 @@ from asgiref.sync import sync_to_async
 from django.contrib import messages
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.decorators import login_required
+from django.db.transaction import non_atomic_requests
 from django.http import HttpResponse, JsonResponse
 from django.utils.decorators import method_decorator
 from django.views import View
@@ -87,7 +88,17 @@ def sign_in(request):
     if user is None:
         return HttpResponse(status=401)
     options = {name: request.POST[name] for name in ("mode", "transport") if name in request.POST}
-    return JsonResponse(sojourn.login(request, user, amr=["pwd"], **options).public())
+    signed_in = sojourn.login(request, user, amr=["pwd"], **options)
+    if "fail" in request.GET:
+        raise RuntimeError("a mistake of the application")
+    return JsonResponse(signed_in.public())
+
+
+@csrf_exempt
+@non_atomic_requests
+def sign_in_non_atomic(request):
+    """Sign in outside of a transaction."""
+    return sign_in(request)
 
 
 @csrf_exempt

@@ -5,7 +5,15 @@ from collections import Counter
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore as EarlierStore
 from django.core.checks import run_checks
-from django.test import AsyncClient, Client, TestCase, TransactionTestCase, override_settings
+from django.db import connection
+from django.test import (
+    AsyncClient,
+    Client,
+    TestCase,
+    TransactionTestCase,
+    modify_settings,
+    override_settings,
+)
 
 from sojourn import Incoming, Issuer, Sojourn, Verifier
 from sojourn.django import get_auth, subject_of
@@ -58,6 +66,16 @@ class EarlierSessionsCase(TestCase):
         self.assertEqual(self.client.cookies["sessionid"].value, beside.cookies["sessionid"].value)
         self.clock.advance(seconds=11)
         self.assertIsNone(self.who(later)["user"])
+
+    def test_in_another_mode_our_own_cookies_take_over(self):
+        """The old cookie is taken back, and the hybrid sign-in is handed out in its place."""
+        doors = ["sojourn.doors.django.DjangoSessions"]
+        ours = {"URL": URL, "DOORS": doors, "STORE": "memory://", "MODE": "hybrid"}
+        with override_settings(SOJOURN=ours):
+            self.assertEqual("ann", self.who(self.client)["user"])
+            kept = {name for name, morsel in self.client.cookies.items() if morsel.value}
+            self.assertEqual({"sojourn-8000-access", "sojourn-8000-refresh"}, kept)
+            self.assertEqual("ann", self.who(self.client)["user"])
 
     def test_who_is_gone_is_nobody(self):
         """An old session of a user that no backend gives."""
@@ -220,3 +238,40 @@ class OneSessionCase(TestCase):
         self.assertEqual("ann", self.client.get("/me").json()["user"])
         self.assertFalse(SessionStore().exists(before))
         self.assertEqual(["hybrid"], [i.mode for i in get_auth().sessions(subject_of(ann))])
+
+
+class TransactionCase(TransactionTestCase):
+    def setUp(self):
+        User.objects.create_user("ann", password=PASSWORD)
+        self.client.raise_request_exception = False
+        settings = connection.settings_dict
+        before, settings["ATOMIC_REQUESTS"] = settings["ATOMIC_REQUESTS"], True
+        self.addCleanup(settings.__setitem__, "ATOMIC_REQUESTS", before)
+
+    def test_what_is_rolled_back_is_not_handed_out(self):
+        """A view that fails takes its sign-in back (ATOMIC_REQUESTS), and the browser hears nothing of it."""
+        form = {"username": "ann", "password": PASSWORD, "mode": "session"}
+        failed = self.client.post("/sign-in?fail", form)
+        self.assertEqual(500, failed.status_code)
+        self.assertNotIn("sojourn-8000", failed.cookies)
+        self.assertEqual(200, self.client.post("/sign-in", form).status_code)
+        self.assertEqual("ann", self.client.get("/me").json()["user"])
+
+    def test_a_view_without_a_transaction_keeps_what_it_did(self):
+        """Its cookies reach the browser whatever happens."""
+        form = {"username": "ann", "password": PASSWORD, "mode": "session"}
+        failed = self.client.post("/sign-in-non-atomic?fail", form)
+        self.assertEqual(500, failed.status_code)
+        self.assertEqual("ann", self.client.get("/me").json()["user"])
+
+
+class LoginRequiredCase(TestCase):
+    def test_the_endpoints_let_in_by_themselves(self):
+        """A site where every view needs a sign-in can be signed in to."""
+        User.objects.create_user("ann", password=PASSWORD)
+        added = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+        with modify_settings(MIDDLEWARE={"append": added}):
+            self.assertEqual(302, self.client.get("/me").status_code)
+            body = {"username": "ann", "password": PASSWORD}
+            self.client.post("/auth/login", body, content_type="application/json")
+            self.assertEqual("ann", self.client.get("/me").json()["user"])

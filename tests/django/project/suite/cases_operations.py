@@ -75,6 +75,17 @@ class AdminCase(TestCase):
         answer = self.client.post("/admin/sojourn/session/", {"sid": ["no sid"]})
         self.assertEqual(403, answer.status_code)
 
+    def test_a_password_set_in_the_admin(self):
+        """Another's ends all of theirs; one's own leaves this session."""
+        for user in (self.ann, self.root):
+            sign_in(Client(), user)
+            form = {"password1": "eight new", "password2": "eight new", "usable_password": "true"}
+            answer = self.client.post(f"/admin/auth/user/{user.pk}/password/", form)
+            self.assertEqual(302, answer.status_code)
+        self.assertEqual([], get_auth().sessions(subject_of(self.ann)))
+        self.assertEqual(1, len(get_auth().sessions(subject_of(self.root))))
+        self.assertEqual("root", self.client.get("/me").json()["user"])
+
     def test_permissions(self):
         """To see them and to end them are two."""
         carol = User.objects.create_user("carol", password=PASSWORD, is_staff=True)

@@ -1,13 +1,16 @@
 """Django's sessions, kept by Sojourn: written as an application's own tests."""
 
+import os
 from datetime import timedelta
+from unittest import mock
 
 from django.contrib.auth.models import Group, User
 from django.test import AsyncClient, Client, TestCase, override_settings
 from django.utils import timezone
 
-from sojourn import ConfigurationError, Sojourn
+from sojourn import ConfigurationError, InvalidInput, Sojourn
 from sojourn.django import get_auth, subject_of
+from sojourn.django.conf import stored_in
 from sojourn.django.sessions import SessionStore
 from sojourn.model import ANY
 
@@ -249,6 +252,14 @@ class DataCase(Case):
             session.save()
         self.assertIsNone(session.session_key)
 
+    def test_what_is_too_large_signs_nobody_in(self):
+        """It is refused before the session is made."""
+        session = self.client.session
+        session["_auth_user_id"], session["large"] = subject_of(self.ann), "x" * 40_000
+        with self.assertRaises(InvalidInput):
+            session.save()
+        self.assertEqual([], self.infos())
+
     def test_a_serializer_of_ones_own_is_refused(self):
         """With the remedy in the message."""
         with (
@@ -381,6 +392,23 @@ class SettingsCase(TestCase):
             self.assertEqual("http://localhost:9000", get_auth().settings.url)
             self.assertEqual(("hybrid", "session"), get_auth().settings.allowed_modes)
         self.assertIsNot(auth, get_auth())
+
+    def test_what_the_environment_says(self):
+        """It fills in what the settings leave open."""
+        said = {
+            "SOJOURN_MODE": "hybrid",
+            "SOJOURN_MODES": "jwt, hybrid",
+            "SOJOURN_STORE": "memory://",
+        }
+        with (
+            mock.patch.dict(os.environ, said),
+            override_settings(SOJOURN={"URL": "http://localhost"}),
+        ):
+            self.assertEqual(("hybrid", "jwt", "session"), get_auth().settings.allowed_modes)
+            self.assertIsNone(stored_in())
+        with override_settings(SOJOURN={"URL": "http://localhost", "MODE": "session"}):
+            self.assertEqual(("session",), get_auth().settings.allowed_modes)
+            self.assertEqual("default", stored_in())
 
     def test_an_unknown_setting_is_refused_with_its_neighbour(self):
         """A typing error is told."""

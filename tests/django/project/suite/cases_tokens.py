@@ -81,6 +81,24 @@ class SignInCase(Case):
                 who = self.me(authorization=f"Bearer {token}")
                 self.assertEqual(("ann", "bearer"), (who["user"], who["transport"]))
 
+    def test_cookies_as_a_browser_wants_them(self):
+        """Bound to this host alone, out of reach of scripts, over TLS."""
+        https = {"URL": "https://app.example.com", "MODE": "hybrid"}
+        with override_settings(SOJOURN=https):
+            answer = self.client.post("/sign-in", self.form(), secure=True)
+            for name in ("__Host-sojourn-access", "__Host-sojourn-refresh"):
+                written = answer.cookies[name]
+                self.assertEqual(
+                    (True, True, "Lax", "/", ""),
+                    tuple(
+                        written[what]
+                        for what in ("secure", "httponly", "samesite", "path", "domain")
+                    ),
+                )
+            self.assertIn("Cookie", answer["Vary"])
+            who = self.client.get("/me", secure=True).json()
+            self.assertEqual("ann", who["user"])
+
     def test_djangos_signals_are_sent(self):
         """`last_login` is written, as by Django's own sign-in."""
         self.assertIsNone(self.ann.last_login)
@@ -220,10 +238,13 @@ class RenewalCase(Case):
 
     def test_what_the_group_lost_is_gone_at_the_refresh(self):
         """The facts are asked for at each refresh."""
-        sign_in(self.client, self.ann, mode="hybrid")
-        self.ann.groups.clear()
-        self.assertEqual(200, self.client.post("/auth/refresh").status_code)
-        self.assertEqual([], self.me()["roles"])
+        clock = ManualClock()
+        with ours(CLOCK=clock, STORE="memory://"):
+            sign_in(self.client, self.ann, mode="hybrid")
+            self.ann.groups.clear()
+            clock.advance(seconds=60)
+            self.assertEqual(200, self.client.post("/auth/refresh").status_code)
+            self.assertEqual([], self.me()["roles"])
 
     def test_moving_and_a_token_for_another_service(self):
         """A hybrid sign-in becomes a session, and Django's session a hybrid sign-in, and the same."""
