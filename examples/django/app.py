@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import django
-import notes
 from django.conf import settings
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import call_command
@@ -14,9 +13,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 from django.views.static import serve
-from notes.account import about, answer_to, device_list
 
+import notes
 import sojourn.django as auth
+from notes.account import about, answer_to, device_list
 from sojourn import InvalidCredentials, NotFound, SojournError
 
 settings.configure(

@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 import django
-import notes
 from django.conf import settings
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
@@ -14,6 +13,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 from django.views.static import serve
+
+import notes
 
 settings.configure(
     ROOT_URLCONF=__name__,

@@ -3,13 +3,13 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-import notes
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from notes.account import about, answer_to, device_list
 from starlette.requests import HTTPConnection
 
+import notes
+from notes.account import about, answer_to, device_list
 from sojourn import Attempt, InvalidCredentials, NotFound, Principal, SojournError
 from sojourn.fastapi import Auth, incoming_of
 

@@ -4,11 +4,12 @@
 
 from typing import Annotated, Any
 
-import notes
 from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import HTTPConnection
+
+import notes
 
 NOTES = notes.Notes(notes.DATABASE)
 LIVE = notes.Live()

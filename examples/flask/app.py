@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-import notes
 from flask import Blueprint, Flask, Response, abort, jsonify, redirect, request
 from flask.typing import ResponseReturnValue as Answer
-from notes.account import about, answer_to, device_list
 
+import notes
+from notes.account import about, answer_to, device_list
 from sojourn import Attempt, InvalidCredentials, NotFound, SojournError
 from sojourn.flask import Auth, current_user, login_required, safe_next
 
@@ -137,7 +137,7 @@ def end_others() -> Answer:
 def end_device(sid: str) -> Answer:
     if sid not in {session.sid for session in auth.sojourn.sessions(owner())}:
         raise NotFound("you have no such session")
-    auth.sojourn.revoke(sid, subject=owner(), by=owner())
+    auth.sojourn.revoke(sid, subject=owner(), by=owner(), incoming=auth.incoming)
     return done({}, go_to="/devices")
 
 
@@ -182,7 +182,7 @@ def admin() -> Answer:
 @account.post("/admin/<name>/sign-out")
 @auth.requires(roles={"admin"}, max_lag=timedelta(0))
 def sign_out(name: str) -> Answer:
-    auth.sojourn.revoke_all(name, by=owner())
+    auth.sojourn.revoke_all(name, by=owner(), incoming=auth.incoming)
     return done({}, go_to="/admin")
 
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import notes
 from flask import Flask, Response, abort, jsonify, redirect, request
 from flask.typing import ResponseReturnValue as Answer
+
+import notes
 
 app = Flask("notes", static_folder=notes.STATIC, static_url_path="/static")
 NOTES = notes.Notes(notes.DATABASE)

@@ -3,14 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
-import notes
 from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, websocket
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotFoundException
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
-from notes.account import about, answer_to, device_list
 
+import notes
+from notes.account import about, answer_to, device_list
 from sojourn import Attempt, InvalidCredentials, NotFound, SojournError
 from sojourn.litestar import Auth, incoming_of
 

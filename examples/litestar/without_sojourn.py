@@ -4,12 +4,13 @@
 
 from typing import Any
 
-import notes
 from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, websocket
 from litestar.connection import ASGIConnection
 from litestar.exceptions import NotFoundException
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
+
+import notes
 
 NOTES = notes.Notes(notes.DATABASE)
 LIVE = notes.Live()

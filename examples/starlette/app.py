@@ -3,8 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import notes
-from notes.account import about, answer_to, device_list
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
@@ -13,6 +11,8 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
+import notes
+from notes.account import about, answer_to, device_list
 from sojourn import Attempt, InvalidCredentials, NotFound, SojournError
 from sojourn.starlette import Auth, incoming_of
 

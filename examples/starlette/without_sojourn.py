@@ -4,7 +4,6 @@
 
 from typing import Any
 
-import notes
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
@@ -12,6 +11,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
+
+import notes
 
 NOTES = notes.Notes(notes.DATABASE)
 LIVE = notes.Live()

@@ -17,7 +17,6 @@ from notes.bare import (
     show,
     static_file,
 )
-
 from sojourn import Attempt, InvalidCredentials, NotFound, SojournError
 from sojourn.wsgi import Auth, incoming_of
 

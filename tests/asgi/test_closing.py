@@ -197,6 +197,45 @@ async def test_nothing_is_lost_or_put_out_of_order(auth):
     assert [str(n) for n in range(200)] == heard
 
 
+async def test_two_that_wait_at_once_get_different_messages(auth):
+    """As on the server itself: no message is told twice."""
+    headers, _ = await signed_in(auth)
+    heard = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        heard.extend(await asyncio.gather(receive(), receive(), receive()))
+
+    async with opened(auth.wrap(app), **headers) as socket:
+        await socket.took()
+        for text in "abc":
+            await asyncio.sleep(0)
+            socket.put("websocket.receive", text=text)
+        await socket.ended()
+    assert ["a", "b", "c"] == sorted(message["text"] for message in heard)
+
+
+async def test_the_first_message_is_given_at_once(auth):
+    """Frameworks count on it: a task that starts beside the handshake must not see it unfinished."""
+    headers, _ = await signed_in(auth)
+    order = []
+
+    async def app(scope, receive, send):
+        beside = asyncio.create_task(note(order))
+        order.append((await receive())["type"])
+        await send({"type": "websocket.accept"})
+        await beside
+
+    async with opened(auth.wrap(app), **headers) as socket:
+        await socket.ended()
+    assert ["websocket.connect", "beside"] == order
+
+
+async def note(order):
+    order.append("beside")
+
+
 async def test_a_message_of_the_same_moment_is_still_heard(auth):
     """What had come before the end is not dropped with it."""
     headers, sid = await signed_in(auth)

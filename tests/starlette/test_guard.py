@@ -114,7 +114,7 @@ def test_why_a_token_is_not_good_is_in_the_log(service, issuer, caplog):
     caplog.set_level("INFO", "sojourn.requests")
     headers = {"Authorization": "Bearer a.b.c"}
     assert "malformed" not in service.get("/me", headers=headers).text
-    (line,) = (record.getMessage() for record in caplog.records)
+    (line,) = (r.getMessage() for r in caplog.records if r.name == "sojourn.requests")
     assert line.startswith("GET /me: ")
     assert line.endswith(")")
     assert "a.b.c" not in line

@@ -46,7 +46,7 @@ class Closing:
         self._over: asyncio.Future[None] | None = None
         """Done when the connection was closed here; made when somebody first waits for it."""
         self._receiving: asyncio.Task[Message] | None = None
-        self._may_wait = self._is_websocket
+        self._may_wait = False
         self._is_done = False
         self._code = ""
         self._telling: asyncio.Task[None] | None = None
@@ -101,21 +101,21 @@ class Closing:
 
     async def receive(self) -> Message:
         """Receive for the application."""
-        if self._is_over:
-            return self._disconnect()
-        if not self._may_wait:  # the body of a request, which is there or on its way
+        # The beginning is there or on its way: a request's body, a WebSocket's "connect".
+        if not self._may_wait and not self._is_over:
             message = await self._receive()
             self._may_wait = not message.get("more_body", False)
             return message
-        task = self._receiving or asyncio.ensure_future(self._receive())
-        self._receiving = task
-        if not task.done():  # it may have come after an earlier wait was given up
-            either: list[asyncio.Future[Any]] = [task, self._made_over()]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            return self._disconnect()
-        self._receiving = None
-        return task.result()
+        while not self._is_over:
+            task = self._receiving or asyncio.ensure_future(self._receive())
+            self._receiving = task
+            if not task.done():  # it may have come after an earlier wait was given up
+                either: list[asyncio.Future[Any]] = [task, self._made_over()]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and self._receiving is task:  # else another receive has taken it
+                self._receiving = None
+                return task.result()
+        return self._disconnect()
 
     def _disconnect(self) -> Message:
         if self._is_websocket:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
 from typing import Any
 
 from sojourn.aio import AsyncSojourn
+from sojourn.asgi.running import running
 from sojourn.asgi.scope import Application, Message, Receive, Scope, Send
 from sojourn.errors import SojournError
 from sojourn.verifier import AsyncVerifier
@@ -45,13 +47,14 @@ async def run_with(
         has_spoken = True
         await send(message)
 
+    stack = AsyncExitStack()
     try:
-        await checker.__aenter__()
+        await stack.enter_async_context(running(checker))
     except SojournError as error:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return
-    try:
+    async with stack:
         try:
             await app(scope, receive_noted, send_noted)
         except Exception:
@@ -64,5 +67,3 @@ async def run_with(
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
-    finally:
-        await checker.close()

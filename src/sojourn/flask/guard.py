@@ -23,6 +23,7 @@ from sojourn.flask.installed import (
 )
 from sojourn.flask.refusing import answer
 from sojourn.flask.signals import session_renewed
+from sojourn.messages import Incoming
 from sojourn.model import ClaimsT, Principal
 from sojourn.need import ANYONE_SIGNED_IN, Need, NeedOptions
 from sojourn.verifier import Verifier
@@ -99,6 +100,11 @@ class Guard(Generic[ClaimsT]):
             SojournError: Whether there is one cannot be known now.
         """
         return self.check(ANYONE_SIGNED_IN)
+
+    @property
+    def incoming(self) -> Incoming:
+        """The request, reduced: for the audit trail, as `auth.sojourn.revoke(…, incoming=…)`."""
+        return current_state().incoming
 
     def optional(self) -> Principal[ClaimsT] | None:
         """Give the principal of the current request, or None."""

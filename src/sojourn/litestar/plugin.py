@@ -15,6 +15,7 @@ from litestar.types import Scope
 
 from sojourn import asgi
 from sojourn.aio import AsyncSojourn
+from sojourn.asgi.running import running
 from sojourn.asgi.scope import Connection, scope_of
 from sojourn.errors import SojournError
 from sojourn.litestar.describing import describe, schemes_of, with_schemes
@@ -93,7 +94,7 @@ class Guard(asgi.Guard[ClaimsT], InitPlugin, ReceiveRoutePlugin):
 
     @asynccontextmanager
     async def _lifespan(self, _: Litestar) -> AsyncIterator[None]:
-        async with self.checker:
+        async with running(self.checker):
             yield
 
     async def _principal(self, scope: Scope) -> Principal[Any]:

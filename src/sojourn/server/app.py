@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from sojourn.server.config import ServerConfig
 
 log = logging.getLogger("sojourn.server")
-PURGE_SECONDS = 300
 OBSERVE_SECONDS = 1.0
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -136,7 +135,6 @@ class Server:
         await self.open()
         _call_at_signal(feed.stop)
         upkeep = [
-            asyncio.create_task(self._purge_now_and_then()),
             asyncio.create_task(self._observe_now_and_then()),
         ]
         if self.trail is not None:
@@ -155,14 +153,6 @@ class Server:
         while True:  # another worker may be the one that is asked for the metrics
             self.metrics.observe(self.sojourn.core.picture)
             await asyncio.sleep(OBSERVE_SECONDS)
-
-    async def _purge_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(PURGE_SECONDS)
-            try:
-                await self.sojourn.purge()
-            except SojournError as error:
-                log.warning("removing what is dead failed, trying again later: %s", error)
 
     # --- errors -----------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from sojourn import asgi
+from sojourn.asgi.running import running
 from sojourn.errors import ConfigurationError, SojournError
 from sojourn.model import ClaimsT
 from sojourn.need import NeedOptions
@@ -34,12 +35,12 @@ class Guard(asgi.Guard[ClaimsT]):
     def install(self, app: Starlette) -> None:
         """Add the middleware, the problem documents, and opening and closing with the application."""
         app.add_middleware(asgi.SojournMiddleware, checker=self.checker, show=show)
-        app.add_exception_handler(SojournError, problem_response)
+        app.exception_handlers.setdefault(SojournError, problem_response)
         inner = app.router.lifespan_context
 
         @asynccontextmanager
-        async def lifespan(running: Any) -> AsyncIterator[Any]:
-            async with self.checker, inner(running) as state:
+        async def lifespan(served: Any) -> AsyncIterator[Any]:
+            async with running(self.checker), inner(served) as state:
                 yield state
 
         app.router.lifespan_context = lifespan
