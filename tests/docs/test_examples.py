@@ -130,9 +130,9 @@ def test_what_is_not_executed_is_counted():
 
 
 def test_the_readme_application(folder):
-    """The Starlette application of the README signs in and says who it is."""
+    """The FastAPI application of the README signs in and says who it is."""
     first = blocks_of(README, "python")[0]
-    assert "Starlette" in first.code
+    assert "FastAPI" in first.code
     namespace = new_namespace()
     exec(compile(first.padded, str(README), "exec"), namespace)  # noqa: S102 - the page is ours
     with Client(namespace["app"], namespace["auth"]) as client:
