@@ -10,6 +10,7 @@ from typing import Any
 
 import sojourn
 from sojourn.errors import SojournError
+from sojourn.need import ANYONE_SIGNED_IN
 
 _ENTRY = re.compile(r"(\*{0,2}[\w.]+): (.*)")
 _LISTS = ("Args", "Raises", "Attributes")
@@ -118,6 +119,10 @@ def shown(annotation: Any) -> str:
 
 
 def _default(value: Any) -> str:
+    if value == ANYONE_SIGNED_IN:
+        return "ANYONE_SIGNED_IN"
+    if isinstance(value, frozenset) and value:  # in one order, whatever the hashes of this process
+        return "frozenset({" + ", ".join(sorted(map(repr, value))) + "})"
     text = repr(value)
     return "…" if " at 0x" in text or text.startswith("<") else text
 
