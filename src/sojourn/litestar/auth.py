@@ -58,7 +58,7 @@ class Auth(Guard[ClaimsT], asgi.Auth[ClaimsT]):
                 "another middleware provides request.session (Litestar's session middleware?); "
                 "use `await auth.data(request)`, which leaves it alone"
             )
-        request.set_session(await self.data(request))  # type: ignore[arg-type]
+        request.set_session(cast("Any", await self.data(request)))
 
     def router(self, *, path: str = "/auth", tags: Iterable[str] = ("auth",)) -> Router:
         """Make a router for what a client may ask about its own sign-in.
