@@ -19,6 +19,7 @@ from sojourn.model import Entry, Event, Kind, Principal
 
 log = logging.getLogger("sojourn.watch")
 
+LOOKS_AT_ONCE = 20
 LOOK_SECONDS = 1.0
 """How often expiry and freshness are looked at; a revocation does not wait for it."""
 
@@ -273,15 +274,23 @@ class Watching:
             self._end_all(error)
             return
         now_ms = self._clock()
+        due: list[_Watch] = []
         for watch in self._all():
             refusal = self._watched.refusal(watch.principal)
             if refusal is not None:
                 watch.end(refusal)
             elif now_ms >= watch.due_ms:
-                try:
-                    watch.due_ms = await self._watched.look_again(watch.principal)
-                except SojournError as error:
-                    watch.end(error)
+                due.append(watch)
+        for start in range(0, len(due), LOOKS_AT_ONCE):
+            await asyncio.gather(*map(self._look_again, due[start : start + LOOKS_AT_ONCE]))
+
+    async def _look_again(self, watch: _Watch) -> None:
+        try:
+            watch.due_ms = await self._watched.look_again(watch.principal)
+        except SojournError as error:
+            watch.end(error)
+        except Exception:
+            log.exception("looking after an open connection failed, trying again")
 
 
 class Watchings:

@@ -3,7 +3,7 @@
 import pytest
 from engine.harness import MODES, Bench
 
-from sojourn import Forbidden, Need, StoreError
+from sojourn import Forbidden, Need, StoreError, Unauthenticated
 from sojourn.adapting import NOBODY, RequestState, acts
 
 
@@ -221,3 +221,32 @@ async def test_short_access_token(bench):
     state = await visit(client)
     assert (await acts.access_token(bench.core, state)).access_token
     assert ("Cache-Control", "no-store") in state.outgoing.headers
+
+
+async def test_who_signs_in_is_who_is_asked_about(bench):
+    """A client that signs in in a request with another's credential is judged by its own."""
+    alice, bob = bench.client(), bench.client("bearer")
+    await alice.login("alice")
+    state = await visit(alice)
+    await acts.login(bench.core, state, "bob", transport="bearer")
+    asked = await bench.auth.check(state.incoming, need=Need(max_lag_seconds=0))
+    assert "bob" == asked.principal.subject
+    await acts.logout(bench.core, state)
+    assert "" == await alice.code()
+    bob.took(await bench.auth.login(bob.incoming(), "bob", transport="bearer"))
+    state = await visit(bob)
+    await acts.login(bench.core, state, "alice", transport="cookie")
+    asked = await bench.auth.check(state.incoming, need=Need(max_lag_seconds=0))
+    assert "alice" == asked.principal.subject
+
+
+@pytest.mark.parametrize("act", ["access_token", "move", "reauthenticate"])
+async def test_whom_the_application_turned_away_gets_nothing(hybrid, act):
+    """Where an adapter found that a user is gone, good proofs of theirs do not help."""
+    client = hybrid.client()
+    await client.login()
+    state = await visit(client)
+    state.checked = NOBODY
+    options = {"move": {"mode": "session"}}.get(act, {})
+    with pytest.raises(Unauthenticated):
+        await getattr(acts, act)(hybrid.core, state, **options)

@@ -3,7 +3,14 @@
 import pytest
 
 from sojourn import Incoming
-from sojourn.adapting import NOBODY, RequestState, incoming_of_environ, told, with_outgoing
+from sojourn.adapting import (
+    NOBODY,
+    RequestState,
+    as_personal,
+    incoming_of_environ,
+    told,
+    with_outgoing,
+)
 from sojourn.engine.answers import Checked
 from sojourn.errors import (
     ConfigurationError,
@@ -126,8 +133,8 @@ def test_an_error_counts_before_a_refusal():
     ("error", "level", "says"),
     [
         (ConfigurationError("a setting is missing"), "ERROR", "a setting is missing"),
-        (InvalidInput("roles is a set"), "ERROR", "roles is a set"),
-        (UnsupportedInMode("a JWT has none"), "ERROR", "a JWT has none"),
+        (InvalidInput("roles is a set"), "WARNING", "roles is a set"),
+        (UnsupportedInMode("a JWT has none"), "WARNING", "a JWT has none"),
         (StoreError("/srv/app.db is away"), "WARNING", "/srv/app.db is away"),
         (CrossSite("from elsewhere"), "INFO", "from elsewhere"),
         (InvalidToken(reason="malformed"), "INFO", "(malformed)"),
@@ -149,3 +156,24 @@ def test_an_ordinary_refusal_is_not_logged(caplog):
     caplog.set_level("DEBUG", "sojourn.requests")
     assert 401 == told(Unauthenticated("sign in"), method="GET", path="/").status
     assert [] == caplog.records
+
+
+def test_path_that_holds_line_breaks_forges_no_line(caplog):
+    """What a stranger writes into a path stays on its own line of the log."""
+    told(StoreError("away"), method="GET", path="/a\nERROR everything is lost\x1b[2J")
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()
+    assert "\x1b" not in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([], {"vary": "Cookie", "cache-control": "private"}),
+        ([("Vary", "Accept")], {"vary": "Accept, Cookie", "cache-control": "private"}),
+        ([("Cache-Control", "public")], {"vary": "Cookie", "cache-control": "public"}),
+    ],
+)
+def test_response_for_one_person_is_kept_from_others(headers, expected):
+    """A shared cache is told that it is personal, unless the application has said something else."""
+    assert expected == {name.lower(): value for name, value in as_personal(headers)}

@@ -15,7 +15,7 @@ from sojourn import (
     StoreError,
     Verifier,
 )
-from sojourn.asgi import Auth, Guard, incoming_of, state_of
+from sojourn.asgi import Auth, Guard, SojournMiddleware, incoming_of, state_of
 from sojourn.errors import InvalidToken
 from sojourn.stores.memory import MemoryStore
 from sojourn.testing import ManualClock
@@ -219,6 +219,26 @@ async def test_a_crash_still_hands_out_what_was_rotated(auth, clock):
     async with client_of(app) as strict:
         with pytest.raises(RuntimeError, match="own mistake"):
             await strict.get("/broken")
+
+
+async def test_showing_who_it_is_may_fail_too(auth, clock):
+    """What listens for sign-ins fails: the rotated handle reaches the browser all the same."""
+    fails = []
+
+    def show(scope, state):
+        if fails:
+            raise RuntimeError("a listener's mistake")
+
+    app = SojournMiddleware(application(auth), auth.sojourn, show=show)
+    async with client_of(app, raise_app_exceptions=False) as client:
+        await client.post("/begin")
+        clock.advance(seconds=901)
+        fails.append(1)
+        broken = await client.get("/me")
+        assert 2 == len(broken.headers.get_list("set-cookie"))
+        fails.clear()
+        clock.advance(seconds=60)
+        assert "ann" == (await client.get("/me")).json()
 
 
 @pytest.mark.parametrize("query", ["", "ours=1"])

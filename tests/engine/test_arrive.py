@@ -91,13 +91,53 @@ async def test_signed_out_at_once_is_signed_out(bench):
 async def test_whoever_was_signed_out_everywhere_stays_out(bench):
     """A "sign out everywhere" concerns the sessions of before too, that no list shows."""
     await bench.auth.revoke_all("alice")
-    if bench.settings["mode"] in STORED_MODES:
-        assert "revoked" == await arriving(bench).code()
-        assert "superseded" in [record.reason for record in await bench.trail()]
-    else:  # nothing is stored that could refuse it: the token is dead on arrival
-        browser = arriving(bench)
-        await browser.check()
-        assert "revoked" == await browser.code()
+    assert "revoked" == await arriving(bench).code()
+    assert "arrived" not in await bench.actions()
+
+
+async def test_store_refuses_what_was_signed_out_in_that_very_moment(
+    make_memory, stored_mode, door
+):
+    """A "sign out everywhere" between the judgement and the write is seen by the store."""
+    bench = make_memory(stored_mode, doors=[door])
+    await bench.core.ready()
+    other = bench.another()
+
+    def between(*_, **__):
+        other.spy.inner.delete_subject("alice", keep=None, reason="administrator")
+
+    bench.spy.before["create"] = between
+    assert "revoked" == await arriving(bench).code()
+    await other.close()
+
+
+async def test_facts_that_were_changed_since_do_not_come_back(make, mode):
+    """A role that was taken away is not brought in again by an old cookie that tells of it."""
+    admin = OldSessions({"word": "alice"}, arrival={"roles": frozenset({"admin"})})
+    bench = make(mode, doors=[admin])
+    await bench.auth.update("alice", roles=())
+    assert "revoked" == await arriving(bench).code()
+    plain = make(mode, doors=[OldSessions({"word": "alice"})])
+    await plain.auth.update("alice", roles=())
+    assert "" == await arriving(plain).code()
+
+
+async def test_application_knows_better_than_an_old_cookie(make, mode):
+    """With a loader its facts hold, whatever the old session says of roles and claims."""
+    arrival = {"roles": frozenset({"admin"}), "claims": {"plan": "pro"}}
+    door = OldSessions({"word": "alice"}, arrival=arrival)
+    bench = make(mode, doors=[door], facts=lambda _: Facts(roles={"reader"}))
+    await bench.auth.update("alice", roles={"reader"})
+    principal = (await arriving(bench).check()).principal
+    assert ({"reader"}, {}) == (principal.roles, principal.claims)
+
+
+async def test_too_much_data_is_left_behind(make, mode, caplog):
+    """Old session data that has no room locks nobody out."""
+    for data in ({"basket": "x" * 40_000}, {"basket": object()}):
+        bench = make(mode, doors=[OldSessions({"word": "alice"}, arrival={"data": data})])
+        assert "" == await arriving(bench).code()
+        assert "left behind" in caplog.text
 
 
 async def test_revocations_are_remembered_as_long_as_doors_are_open(bench):
@@ -203,6 +243,25 @@ async def test_strict_grace_takes_an_old_cookie_once(make, mode, door):
     copy = arriving(bench)
     await arriving(bench).check()
     assert "revoked" == await copy.code()
+
+
+def test_doors_have_names_of_their_own():
+    """Two doors of one name would take the one's proofs for the other's."""
+    with pytest.raises(ConfigurationError, match="one name"):
+        Sojourn("memory://", url="http://127.0.0.1:8000", doors=[OldSessions(), OldSessions()])
+
+
+async def test_one_proof_of_two_subjects_is_one_subjects(make, mode):
+    """Within the grace window the same proof gives the same session to the same subject only."""
+    door = OldSessions({"word": "alice"})
+    bench = make(mode, doors=[door])
+    await arriving(bench).check()
+    door.sessions["word"] = "bob"
+    checked = await arriving(bench).check()
+    if mode in STORED_MODES:
+        assert "revoked" == checked.refusal.code
+    else:
+        assert "bob" == checked.principal.subject
 
 
 def test_what_is_no_door_is_refused():

@@ -209,6 +209,22 @@ async def test_a_proof_that_is_over_is_looked_at_again_when_it_is_due(watching, 
         assert "expired" == ended.result().code
 
 
+async def test_one_that_cannot_be_looked_at_does_not_hold_up_the_others(
+    watching, scripted, clock, caplog
+):
+    """A failure of one look is logged and tried again; whoever is over beside it ends."""
+    scripted.due = clock()
+    scripted.next_due = RuntimeError("a mistake")
+    async with watching.ended(principal("ann")) as ann, watching.ended(principal("bob")) as bob:
+        scripted.over["sid-of-bob"] = Revoked("ended")
+        await watching.look()
+        assert (False, "revoked") == (ann.done(), bob.result().code)
+        assert "looking after an open connection failed" in caplog.text
+        scripted.next_due = Expired("it is over")
+        await watching.look()
+        assert "expired" == ann.result().code
+
+
 async def test_nothing_goes_on_by_a_picture_that_is_too_old(watching, scripted):
     """Where the policy does not let checks go by it, every connection ends with that reason."""
     async with watching.ended(principal("ann")) as ann, watching.ended(principal("bob")) as bob:

@@ -140,6 +140,30 @@ def test_one_override_is_enough(auth):
         assert client.get("/notes").json()["code"] == "insufficient_scope"
 
 
+def test_what_happens_in_a_request_is_no_override(auth):
+    """A dependency that signs out is seen by the requirements after it."""
+    app = application(auth)
+
+    async def sign_out(request: Request, _: Annotated[Principal, Depends(auth.current)]) -> None:
+        await auth.logout(request)
+
+    @app.get("/gone", dependencies=[Depends(sign_out)])
+    async def gone(user: Annotated[Principal, Depends(auth.require(roles={"admin"}))]):
+        return {"subject": user.subject}
+
+    with Client(app, auth) as client:
+        sign_in(client, "ann", roles={"admin"})
+        assert client.get("/gone").json()["code"] == "unauthenticated"
+
+
+def test_pages_of_one_person_are_kept_out_of_shared_caches(client):
+    """Where a cookie says who it is, the response says so to caches; others say nothing."""
+    assert "vary" not in client.get("/public").headers
+    sign_in(client, "ann")
+    headers = client.get("/public").headers
+    assert ("Cookie", "private") == (headers["vary"], headers["cache-control"])
+
+
 def test_openapi_says_how_to_sign_in(client, auth):
     """`/docs` has its Authorize button: schemes on guarded routes alone, refusals described."""
     document = client.get("/openapi.json").json()

@@ -6,8 +6,16 @@ of asyncio frameworks await them, those of blocking ones run them with `Sojourn.
 """
 
 from sojourn.adapting.environ import incoming_of_environ
-from sojourn.adapting.headers import with_outgoing
+from sojourn.adapting.headers import as_personal, with_outgoing
 from sojourn.adapting.problems import Failed, told
 from sojourn.adapting.state import NOBODY, RequestState
 
-__all__ = ["NOBODY", "Failed", "RequestState", "incoming_of_environ", "told", "with_outgoing"]
+__all__ = [
+    "NOBODY",
+    "Failed",
+    "RequestState",
+    "as_personal",
+    "incoming_of_environ",
+    "told",
+    "with_outgoing",
+]

@@ -7,6 +7,7 @@ handed out before, and whatever follows in the same request is checked as the on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from sojourn.adapting.state import NOBODY, RequestState
@@ -20,6 +21,7 @@ from sojourn.engine import (
 )
 from sojourn.engine.answers import Attempt, Checked, SignedIn
 from sojourn.engine.data import SessionData
+from sojourn.messages import Incoming
 from sojourn.model import Mode, Subject, Transport
 
 if TYPE_CHECKING:
@@ -44,10 +46,20 @@ class LoginOptions(TypedDict, total=False):
 def hand_out(core: Core, state: RequestState, signed_in: SignedIn[Any]) -> SignedIn[Any]:
     """Have the response carry what a login gave, and the rest of the request be its principal."""
     state.outgoing = state.outgoing.overtaken_by(signed_in.outgoing)
-    state.incoming = core.browser.after(state.incoming, signed_in.outgoing)
+    state.incoming = _as_signed_in(core, state, signed_in)
     state.checked = Checked(principal=signed_in.principal, now_ms=core.clock())
     state.error = state.data = None
     return signed_in
+
+
+def _as_signed_in(core: Core, state: RequestState, signed_in: SignedIn[Any]) -> Incoming:
+    """Give the request as whoever has just signed in would send it: the credential counts alone."""
+    if signed_in.transport == "bearer":
+        bearer = f"Bearer {signed_in.access_token}"
+        return replace(state.incoming, authorization=bearer, cookies="")
+    incoming = core.browser.after(state.incoming, signed_in.outgoing)
+    is_bearer = core.browser.credentials(incoming).transport == "bearer"
+    return replace(incoming, authorization="") if is_bearer else incoming
 
 
 async def login(
@@ -77,6 +89,7 @@ async def reauthenticate(
     core: Core, state: RequestState, *, amr: Iterable[str] = (), attempt: Attempt | None = None
 ) -> SignedIn[Any]:
     """See `AsyncSojourn.reauthenticate`."""
+    state.require()
     await _settle_data(core, state)
     signed_in = await again.reauthenticate(core, state.incoming, amr=amr, attempt=attempt)
     return hand_out(core, state, signed_in)
@@ -86,6 +99,7 @@ async def move(
     core: Core, state: RequestState, *, mode: Mode, refresh_token: str | None = None
 ) -> SignedIn[Any]:
     """See `AsyncSojourn.move`."""
+    state.require()
     await _settle_data(core, state)
     signed_in = await exchange.move(core, state.incoming, mode=mode, refresh_token=refresh_token)
     return hand_out(core, state, signed_in)
@@ -93,6 +107,7 @@ async def move(
 
 async def access_token(core: Core, state: RequestState, *, audience: str = "") -> SignedIn[Any]:
     """See `AsyncSojourn.access_token`."""
+    state.require()
     signed_in = await exchange.access_token(core, state.incoming, audience=audience)
     state.outgoing += signed_in.outgoing
     return signed_in

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from sojourn.messages import Outgoing
 
 
+_VARY = Outgoing(headers=(("Vary", "Cookie"),))
+
+
 def with_outgoing(headers: Iterable[tuple[str, str]], outgoing: Outgoing) -> list[tuple[str, str]]:
     """Give a response's headers with those of an answer.
 
@@ -23,6 +26,17 @@ def with_outgoing(headers: Iterable[tuple[str, str]], outgoing: Outgoing) -> lis
         merged = [pair for pair in merged if pair[0].lower() != lower]
         merged.append((name, _joined(*existing, value) if lower == "vary" else value))
     return merged
+
+
+def as_personal(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Give the headers of a response to somebody whom a cookie says: no cache may serve it to others.
+
+    What the application says itself of caching stays; ``public`` there is its word for it.
+    """
+    personal = with_outgoing(headers, _VARY)
+    if not any(name.lower() == "cache-control" for name, _ in personal):
+        personal.append(("Cache-Control", "private"))
+    return personal
 
 
 def _joined(*lines: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from sojourn.engine.core import shown_text
 from sojourn.errors import (
     CrossSite,
     InvalidInput,
@@ -15,6 +16,7 @@ from sojourn.problems import Problem, problem_of
 
 log = logging.getLogger("sojourn.requests")
 _INTERNAL, _UNAVAILABLE = 500, 503
+MAX_SHOWN_CHARACTERS = 300
 
 
 class Failed(SojournError):
@@ -31,10 +33,10 @@ def told(error: SojournError, *, method: str, path: str) -> Problem:
         method: The request's method.
         path: Its path.
     """
-    what = f"{method} {path}"
-    if error.status == _INTERNAL or isinstance(error, InvalidInput | UnsupportedInMode):
+    what = shown_text(f"{method} {path}", MAX_SHOWN_CHARACTERS)  # a path may hold line breaks
+    if error.status == _INTERNAL:
         log.error("%s: %s", what, error, exc_info=error)
-    elif error.status == _UNAVAILABLE:
+    elif error.status == _UNAVAILABLE or isinstance(error, InvalidInput | UnsupportedInMode):
         log.warning("%s: %s", what, error)
     elif isinstance(error, CrossSite):
         log.info("%s: %s", what, error)

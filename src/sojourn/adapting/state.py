@@ -40,6 +40,12 @@ class RequestState:
         """Who the request is, as far as known."""
         return self.checked.principal
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether a cookie says who the request is, so that the response is for them alone."""
+        principal = self.checked.principal
+        return principal is not None and principal.transport == "cookie"
+
     def take(self, checked: Checked[Any], browser: Browser | None) -> None:
         """Take in what the check at the request's beginning said.
 

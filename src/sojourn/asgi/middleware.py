@@ -94,7 +94,6 @@ class SojournMiddleware:
             state.take(await self.checker.check(incoming, renew=not is_websocket), browser)
         except SojournError as error:
             state.error = error
-        self._show(scope, state)
         cors = shared.cors(incoming) if shared else Outgoing()
         closing = Closing(scope, receive, send)
         try:
@@ -114,12 +113,15 @@ class SojournMiddleware:
             if message["type"] in _STARTS:
                 await self._save(state)
                 _write(message, state.outgoing + cors)
+                if state.is_personal:
+                    _mark_personal(message)
                 has_started = True
             await closing.send(message)
             if state.principal is not None and is_event_stream(message):
                 await closing.watch(self.checker.watching, state.principal)
 
         try:
+            self._show(scope, state)
             await self.app(scope, closing.receive, send)
         except _NotSaved as failure:
             await send_problem(scope, failure.error, send)
@@ -149,6 +151,16 @@ class SojournMiddleware:
 
 def _is_preflight(scope: Scope) -> bool:
     return any(name == b"access-control-request-method" for name, _ in scope["headers"])
+
+
+def _mark_personal(message: Message) -> None:
+    """Say of a response what `adapting.headers.as_personal` says, without spelling it out anew."""
+    headers = list(message.get("headers", ()))
+    if not any(name.lower() == b"vary" and b"cookie" in value.lower() for name, value in headers):
+        headers.append((b"vary", b"Cookie"))
+    if not any(name.lower() == b"cache-control" for name, _ in headers):
+        headers.append((b"cache-control", b"private"))
+    message["headers"] = headers
 
 
 def _write(message: Message, outgoing: Outgoing) -> None:

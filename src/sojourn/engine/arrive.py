@@ -8,6 +8,7 @@ write. Pages send several requests at once: within the grace window each is give
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from sojourn.arrivals import CookieDoor
 from sojourn.engine import data
 from sojourn.engine.answers import SignedIn
 from sojourn.engine.draft import new_session
-from sojourn.engine.facts import at_login
+from sojourn.engine.facts import Facts, at_login
 from sojourn.engine.grant import grant
 from sojourn.engine.login import (
     names,
@@ -28,7 +29,7 @@ from sojourn.engine.login import (
     store_session,
 )
 from sojourn.engine.old_tokens import BEFORE_EVERYTHING, digest_of
-from sojourn.errors import Revoked, SessionLimit, Superseded
+from sojourn.errors import InvalidInput, Revoked, SessionLimit, Superseded
 from sojourn.messages import Incoming, Outgoing
 from sojourn.model import Session, Transport, canonical_subject
 from sojourn.modes import MODES
@@ -97,6 +98,7 @@ async def _carry_over(
     if known is not None:
         return await _again(core, incoming, arrival, known.payload, transport)
     session = await _draft(core, incoming, arrival, transport)
+    carried = _fitting_data(door, arrival)
     is_stored = MODES[session.mode].is_stored
     signed_in = await grant(core, session)
     if is_stored:  # first, so that a crash here loses nobody: the old proof is still good
@@ -115,7 +117,7 @@ async def _carry_over(
         assert winner is not None  # noqa: S101 - it is why ours was not written
         return await _again(core, incoming, arrival, winner.payload, transport)
     if is_stored:
-        await data.put(core, session.sid, arrival.data)
+        await data.put(core, session.sid, carried)
     else:
         await _store(core, incoming, door, session)
     if isinstance(door, CookieDoor):
@@ -123,22 +125,38 @@ async def _carry_over(
     return signed_in
 
 
+def _fitting_data(door: CookieDoor | TokenDoor, arrival: Arrival) -> Mapping[str, Any]:
+    """Give the session data to carry; none where it has no room, which must lock nobody out."""
+    try:
+        data.refuse_unfit(arrival.data)
+    except InvalidInput as error:
+        log.warning("session data behind door %r is left behind: %s", door.name, error)
+        return {}
+    return arrival.data
+
+
 async def _draft(core: Core, incoming: Incoming, arrival: Arrival, transport: Transport) -> Session:
+    """Draft the session, judged by everything that was ever revoked of its subject.
+
+    Raises:
+        Revoked: Everything of the subject was signed out, or the facts that the old proof tells of
+            were changed since.
+        Forbidden: The application does not let the subject sign in.
+    """
     subject = canonical_subject(arrival.subject)
-    facts = await at_login(
-        core,
-        subject,
-        roles=arrival.roles,
-        scopes=arrival.scopes,
-        claims=arrival.claims or None,
-    )
+    shard = core.shard_of(subject)
+    head = await core.store.head(shard)
+    await core.catch_up(shard)
+    facts = await _facts(core, arrival, subject)
     session = new_session(
         core,
         incoming,
         subject,
         mode=core.settings.mode,
         transport=transport,
-        position=BEFORE_EVERYTHING,
+        # Where nothing is stored, `create` refuses nobody: judged here, by a place before everything,
+        # the token is given the place from before that was read.
+        position=BEFORE_EVERYTHING if MODES[core.settings.mode].is_stored else head.id,
         remember=True,
         roles=names(facts.roles, "roles"),
         scopes=names(facts.scopes, "scopes"),
@@ -147,6 +165,26 @@ async def _draft(core: Core, incoming: Incoming, arrival: Arrival, transport: Tr
     refuse_too_large(session)
     # Not now: whoever came with an old cookie proves nothing that a fresh sign-in would.
     return msgspec.structs.replace(session, auth_time_ms=(arrival.auth_time or 0) * 1000)
+
+
+async def _facts(core: Core, arrival: Arrival, subject: str) -> Facts:
+    """Give what holds of the subject: what the application says now, else what the old proof tells.
+
+    That is refused where `update` has changed it since, as it is of a JWT of ours.
+    """
+    loads = core.application.facts is not None
+    has_facts = bool(arrival.roles or arrival.scopes or arrival.claims)
+    verdict = core.picture.view.judge(
+        subject=subject,
+        sid="",
+        position=BEFORE_EVERYTHING,
+        version=None if has_facts and not loads else 0,
+    )
+    if verdict is not Verdict.GOOD:
+        raise Revoked("this sign-in was ended, or what it tells of has changed; sign in again")
+    if loads:
+        return await at_login(core, subject, roles=(), scopes=(), claims=None)
+    return Facts(roles=arrival.roles, scopes=arrival.scopes, claims=arrival.claims)
 
 
 async def _store(
@@ -168,12 +206,12 @@ async def _again(
         raise refusal
     if MODES[core.settings.mode].is_stored:
         record = (await core.store.get(marker.sid)).record
-        if not isinstance(record, Session):
+        if not isinstance(record, Session) or record.subject != str(arrival.subject):
             raise refusal
         return await grant(core, msgspec.structs.replace(record, transport=transport))
     session = await _draft(core, incoming, arrival, transport)
     session = msgspec.structs.replace(session, sid=marker.sid)
-    if core.picture.judge_session(session) is not Verdict.GOOD:
+    if marker.sid in core.picture.view.ended:
         raise refusal
     return await grant(core, session)
 

@@ -97,6 +97,8 @@ class Core:
                     f"{type(door).__name__} is no door; those of sojourn.doors are, and what has "
                     "the members of sojourn.arrivals.CookieDoor or TokenDoor"
                 )
+        if len({door.name for door in doors}) < len(doors):
+            raise ConfigurationError("two doors have one name; their proofs would be taken for one")
         self.cookie_doors = tuple(door for door in doors if isinstance(door, CookieDoor))
         self.token_doors = tuple(door for door in doors if isinstance(door, TokenDoor))
         self._monotonic_ms = monotonic_ms

@@ -169,6 +169,16 @@ async def put(core: Core, sid: str, values: Mapping[str, Any]) -> None:
         await _merge(core, sid, {key: _encoded(value) for key, value in values.items()})
 
 
+def refuse_unfit(values: Mapping[str, Any]) -> None:
+    """Refuse what session data has no room for.
+
+    Raises:
+        InvalidInput: Not JSON, or too large.
+    """
+    if len(encode_json(dict(values), "session data")) > MAX_DATA_BYTES:
+        raise too_large()
+
+
 async def _merge(core: Core, sid: str, changes: dict[str, bytes | None]) -> None:
     for _ in range(MAX_ATTEMPTS):
         stored = await core.store.get_data(sid)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from sojourn.adapting import Failed, RequestState, told, with_outgoing
+from sojourn.adapting import Failed, RequestState, as_personal, told, with_outgoing
 from sojourn.errors import SojournError
 from sojourn.messages import Outgoing
 from sojourn.wsgi.environ import Environ, Headers, StartResponse
@@ -87,6 +87,8 @@ class Answer:
         assert self._held_back is not None  # noqa: S101 - looked at by whoever calls
         status, headers = self._held_back
         headers = with_outgoing(headers, self._state.outgoing + self._cors)
+        if self._state.is_personal:
+            headers = as_personal(headers)
         self._write = self._start_response(status, headers, *exc_info)
 
     def over(self, body: Iterable[bytes]) -> Iterable[bytes]:

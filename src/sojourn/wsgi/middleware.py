@@ -68,10 +68,10 @@ class SojournMiddleware:
             start_response("204 No Content", with_outgoing([], outgoing))
             return []
         state = check_request(self.checker, environ)
-        self._show(environ, state)
         cors = shared.cors(state.incoming) if shared else Outgoing()
         answer = Answer(environ, start_response, state, cors=cors, save=self._save)
         try:
+            self._show(environ, state)
             body = self.app(environ, answer.start_response)
         except Exception as error:  # noqa: BLE001 - raised again where it is not for the client
             return answer.failed(error)
