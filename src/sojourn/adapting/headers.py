@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from sojourn.messages import Outgoing
 
-
 _VARY = Outgoing(headers=(("Vary", "Cookie"),))
 
 
