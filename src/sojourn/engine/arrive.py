@@ -211,7 +211,7 @@ async def _again(
         return await grant(core, msgspec.structs.replace(record, transport=transport))
     session = await _draft(core, incoming, arrival, transport)
     session = msgspec.structs.replace(session, sid=marker.sid)
-    if marker.sid in core.picture.view.ended:
+    if core.picture.judge_session(session) is not Verdict.GOOD:
         raise refusal
     return await grant(core, session)
 
