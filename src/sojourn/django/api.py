@@ -19,12 +19,14 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
-from sojourn.adapting.endpoints import Answer, Asked, Endpoint, decoded
+from sojourn.adapting import endpoints
+from sojourn.adapting.endpoints import Answer, Asked, Endpoint, RefreshBody, decoded
 from sojourn.django import signing
 from sojourn.django.conf import get_auth
 from sojourn.django.guarding import current
 from sojourn.django.middleware import problem_response
 from sojourn.django.state import state_of
+from sojourn.django.users import subject_of
 from sojourn.errors import BadRequest, InvalidCredentials, SojournError
 from sojourn.model import Mode, Transport
 
@@ -83,11 +85,16 @@ def endpoint(method: str) -> Callable[[Callable[..., Answer]], View]:
 
 
 def view_of(shared: Endpoint) -> View:
-    """Make a view of one of the endpoints that all adapters have."""
+    """Make a view of one of the endpoints that all adapters have; for whom Django knows."""
 
     @endpoint(shared.method)
     def answering(request: HttpRequest, sid: str = "") -> Answer:
         asked = Asked(body=_body(request), sid=sid)
+        if shared.act is endpoints.refresh:
+            token = decoded(asked.body, RefreshBody).refresh_token
+            return Answer(signing.refresh(request, refresh_token=token).public())
+        if shared.act is not endpoints.logout:
+            current(request)
         return signing.act(request, lambda core, state: shared.act(core, state, asked))
 
     return answering
@@ -101,15 +108,16 @@ def login(request: HttpRequest) -> Answer:
     users: Any = get_user_model()
     name = body.username or body.email
     known = users._default_manager.filter(**{users.USERNAME_FIELD: name}).first()  # noqa: SLF001
-    # Taken before the password is checked: what is revoked meanwhile covers this sign-in, too.
-    attempt = signing.begin(known) if known is not None else None
+    # Taken before the password is checked: what is revoked meanwhile covers this sign-in, too. An
+    # unknown name takes the same steps; that its password is hashed, too, is the backends' to do.
+    attempt = get_auth().begin(subject_of(known) if known is not None else "nobody")
     user: Any = authenticate(request, **{users.USERNAME_FIELD: name, "password": body.password})
     if user is None:
         raise InvalidCredentials("the name and the password do not belong together")
     signed_in = signing.login(
         request,
         user,
-        attempt=attempt if known == user else None,
+        attempt=attempt if known == user else None,  # another backend may know another name
         mode=body.mode,
         transport=body.transport,
         remember=body.remember,
@@ -175,6 +183,4 @@ def _body(request: HttpRequest) -> bytes:
 def _user(request: HttpRequest) -> Any:
     """Give the user that is signed in, loaded now: Django compares passwords of then and later."""
     current(request)
-    if not request.user.is_authenticated:
-        raise InvalidCredentials("this account is not active")
     return request.user

@@ -23,9 +23,10 @@ class SojournBackend(BaseBackend):
     def authenticate(self, request: HttpRequest | None, **credentials: Any) -> Any:
         """Give the user of a request that our middleware recognised, asked for without credentials."""
         state = find_state(request) if request is not None and not credentials else None
-        if state is None or state.principal is None:
+        if state is None:
             return None
-        return user_of(state.principal.subject)
+        state.is_looked_at = True
+        return None if state.principal is None else user_of(state.principal.subject)
 
     def get_user(self, user_id: Any) -> Any:
         """Give an active user, as ``ModelBackend`` does."""

@@ -13,19 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 
 from sojourn.asgi.closing import Closing
 from sojourn.asgi.problems import send_problem
 from sojourn.asgi.scope import Application, Receive, Scope, Send
 from sojourn.cookies import read_cookies
 from sojourn.django.conf import get_auth, is_session_engine
-from sojourn.django.sessions import presenting
+from sojourn.django.session_keys import presenting
+from sojourn.django.sessions import SessionStore
 from sojourn.django.users import user_of
 from sojourn.engine.core import Core
 from sojourn.engine.watch import WatchedCore
@@ -80,14 +84,19 @@ def incoming_of(scope: Scope) -> Incoming:
 
 def _who(incoming: Incoming) -> tuple[Principal[Any] | None, Any]:
     auth = get_auth()
-    presented = incoming
+    presented, key = incoming, None
     if is_session_engine() and auth.core.browser.credentials(incoming).is_empty:
         name = settings.SESSION_COOKIE_NAME
         key = read_cookies(incoming.cookies, frozenset({name})).values.get(name)
         presented = replace(incoming, cookies=presenting(auth.core, key, incoming).cookies)
     principal = auth.check(presented, renew=False).principal
-    user = user_of(principal.subject) if principal is not None else None
-    return principal, user or AnonymousUser()
+    if principal is None:
+        return None, AnonymousUser()
+    if key is not None:  # Django looks whether the session has outlived a password
+        user = get_user(cast("HttpRequest", SimpleNamespace(session=SessionStore(key))))
+    else:
+        user = user_of(principal.subject) or AnonymousUser()
+    return (principal if user.is_authenticated else None), user
 
 
 def _watching() -> Watchings:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
-from django.utils.functional import SimpleLazyObject
 
 from sojourn import adapting
 from sojourn.adapting import acts
+from sojourn.cookies import read_cookies
+from sojourn.django.caching import tell_caches
 from sojourn.django.conf import get_auth, get_checker, is_verifying, stored_in
 from sojourn.django.sessions import SessionStore
+from sojourn.django.showing import show
 from sojourn.django.state import (
     DjangoState,
     current_request,
@@ -27,17 +27,19 @@ from sojourn.django.state import (
     incoming_of,
     keep_state,
 )
-from sojourn.django.users import auser_of, user_of
 from sojourn.engine.answers import Checked
 from sojourn.errors import SojournError
 from sojourn.messages import Incoming, Outgoing
+from sojourn.model import Session
+
+SERVER_ERROR = 500
 
 
 class SojournMiddleware:
     """Checks each request that presents a credential; stands after AuthenticationMiddleware.
 
-    Sets `request.principal`, and `request.user` where one of our cookies or a bearer credential
-    says who it is. Otherwise `request.user` stays what Django's session makes it.
+    There is `request.principal` behind it, and `request.user` where one of our cookies or a bearer
+    credential says who it is. Otherwise `request.user` stays what Django's session makes it.
 
     Args:
         get_response: What comes next, ``async`` or not.
@@ -80,7 +82,7 @@ class SojournMiddleware:
             response = await self._next(request)
         finally:
             current_request.reset(token)
-        if state.data is None:
+        if state.data is None and state.ended is None and response.status_code < SERVER_ERROR:
             return _finish(request, state, response)
         return await sync_to_async(_finish)(request, state, response)
 
@@ -89,6 +91,9 @@ class SojournMiddleware:
         state = find_state(request)
         if state is not None and _is_rolled_back(request):
             state.outgoing = state.begun  # what the view was handed out is there no more
+            session = getattr(request, "session", None)
+            if isinstance(session, SessionStore) and state.begun_key is not None:
+                session.go_back_to(state.begun_key)
         if isinstance(error, SojournError):
             return problem_response(request, error)
         return None
@@ -107,6 +112,8 @@ def begin(request: HttpRequest) -> DjangoState:
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
         session.client = incoming
+        if settings.SESSION_COOKIE_NAME in _duplicated(incoming):
+            session.disown()
         if auth.settings.mode == "session":
             incoming = _without_session_cookie(incoming)
     state = DjangoState(incoming)
@@ -123,6 +130,8 @@ def begin(request: HttpRequest) -> DjangoState:
     except SojournError as error:
         state.error = error
     state.begun = state.outgoing
+    if state.session is not None:
+        state.begun_key = state.session.session_key
     show(request, state)
     return state
 
@@ -135,7 +144,6 @@ def _verified(request: HttpRequest, incoming: Incoming) -> DjangoState:
         state.take(get_checker().check(incoming), None)
     except SojournError as error:
         state.error = error
-    request.principal = state.principal  # type: ignore[attr-defined]  # Django's stubs know it not
     return state
 
 
@@ -170,41 +178,39 @@ def _without_session_cookie(incoming: Incoming) -> Incoming:
     return replace(incoming, cookies=";".join(kept))
 
 
-def show(request: Any, state: DjangoState, user: Any = None) -> None:
-    """Set `request.principal`, and `request.user` where it is not Django's session that says it."""
-    request.principal = state.principal
-    if user is not None:
-        request.user = user
-    elif state.session is None and (state.principal is not None or state.error is not None):
-        request.user = SimpleLazyObject(partial(_user, state))
-        request.auser = partial(_auser, state)
-    elif not hasattr(request, "user"):
-        request.user = AnonymousUser()
-
-
-def _user(state: DjangoState) -> Any:
-    return user_of(state.require().subject) or AnonymousUser()
-
-
-async def _auser(state: DjangoState) -> Any:
-    return await auser_of(state.require().subject) or AnonymousUser()
+def _duplicated(incoming: Incoming) -> frozenset[str]:
+    """Find the cookie of Django's session where it came twice: who planted one could choose it."""
+    return read_cookies(incoming.cookies, frozenset({settings.SESSION_COOKIE_NAME})).duplicated
 
 
 def _finish(
     request: HttpRequest, state: DjangoState, response: HttpResponseBase
 ) -> HttpResponseBase:
     if is_verifying():
-        return response
+        return tell_caches(request, response)
     auth = get_auth()
     try:
+        if state.ended is not None:
+            _end_again(state)
         if state.data is not None:
             auth.run(acts.save_data(auth.core, state))
+        session = getattr(request, "session", None)
+        if isinstance(session, SessionStore) and response.status_code >= SERVER_ERROR:
+            session.hand_out(response, request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     except SojournError as error:
         response = problem_response(request, error)
     browser = auth.core.browser
     cors = browser.cors(incoming_of(request)) if browser.is_shared else Outgoing()
     _write(response, state.outgoing + cors)
-    return response
+    return tell_caches(request, response)
+
+
+def _end_again(state: DjangoState) -> None:
+    """End the session that a refused refresh ended, where the view's transaction took that back."""
+    auth, ended = get_auth(), state.ended
+    assert ended is not None  # noqa: S101 - asked before
+    if isinstance(auth.run(auth.core.store.get(ended.sid)).record, Session):
+        auth.revoke(ended.sid, subject=ended.subject, reason=ended.reason, incoming=state.incoming)
 
 
 def _write(response: HttpResponseBase, outgoing: Outgoing) -> None:

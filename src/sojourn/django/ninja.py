@@ -8,7 +8,6 @@ from django.http import HttpRequest
 from ninja.security.base import AuthBase
 
 from sojourn.django.guarding import check
-from sojourn.django.state import state_of
 from sojourn.model import Principal
 from sojourn.need import Need, NeedOptions
 
@@ -32,5 +31,5 @@ class SojournAuth(AuthBase):
 
     def __call__(self, request: HttpRequest) -> Any | None:
         """Give the principal, or raise the refusal."""
-        principal: Principal[Any] = check(state_of(request), self._need)
+        principal: Principal[Any] = check(request, self._need)
         return principal

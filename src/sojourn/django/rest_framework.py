@@ -14,10 +14,9 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from sojourn.django.guarding import check
+from sojourn.django.guarding import check, known_user
 from sojourn.django.state import state_of
-from sojourn.django.users import user_of
-from sojourn.errors import InvalidToken, SojournError, Unauthenticated
+from sojourn.errors import SojournError, Unauthenticated
 from sojourn.model import Principal
 from sojourn.need import Need, NeedOptions
 from sojourn.problems import problem_of
@@ -53,14 +52,11 @@ class SojournAuthentication(BaseAuthentication):
         state = state_of(request)
         try:
             principal = state.require()
+            return known_user(request), principal
         except Unauthenticated:
             return None
         except SojournError as error:
             raise SojournProblem(error) from error
-        user = user_of(principal.subject)
-        if user is None:
-            raise SojournProblem(InvalidToken("the account is not active", reason="no_user"))
-        return user, principal
 
     def authenticate_header(  # pyright: ignore[reportIncompatibleMethodOverride]  # no types
         self, request: Request
@@ -82,7 +78,7 @@ def needs(**need: Unpack[NeedOptions]) -> type[BasePermission]:
         ) -> bool:
             del view
             try:
-                check(state_of(request), needed)
+                check(request, needed)
             except SojournError as error:
                 raise SojournProblem(error) from error
             return True

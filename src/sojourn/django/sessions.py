@@ -12,17 +12,19 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core.exceptions import PermissionDenied
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from sojourn import handles
 from sojourn.django.conf import get_auth
-from sojourn.django.users import user_of
+from sojourn.django.session_keys import auth_values, presenting
 from sojourn.engine.adjust import end_after, rekey
 from sojourn.engine.answers import Checked
 from sojourn.engine.core import Core
-from sojourn.engine.data import SessionData, become_guest, end_guest, too_large
+from sojourn.engine.data import SessionData, become_guest, end_guest, put, too_large
 from sojourn.engine.grant import mint_current
 from sojourn.errors import ConfigurationError, Conflict, Refused
 from sojourn.messages import Incoming
@@ -33,46 +35,6 @@ from sojourn.ports import MAX_DATA_BYTES
 
 SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 _ASKING = Need(max_lag_seconds=0)
-
-
-def presenting(core: Core, key: str | None, client: Incoming) -> Incoming:
-    """Give a request as it would be if one of our own cookies presented a session key.
-
-    It is Django that guards forms here: no cross-site request comes as far as this.
-
-    Args:
-        core: The engine.
-        key: The session key, of an earlier engine perhaps, which a door may know.
-        client: Whose request it is, for the trail.
-    """
-    name = _cookie_of(core, key or "")
-    return Incoming(
-        cookies=f"{name}={key}" if name else "",
-        user_agent=client.user_agent,
-        forwarded_for=client.forwarded_for,
-        peer=client.peer,
-    )
-
-
-def _auth_values(subject: str) -> dict[str, Any]:
-    """Give what `django.contrib.auth.login` writes, of somebody whom a door has let in."""
-    user = user_of(subject)
-    if user is None:
-        return {}
-    return {
-        SESSION_KEY: subject,
-        BACKEND_SESSION_KEY: user.backend,
-        HASH_SESSION_KEY: user.get_session_auth_hash(),
-    }
-
-
-def _cookie_of(core: Core, key: str) -> str:
-    handle = handles.parse(key)
-    if handle is not None:
-        names = core.browser.names
-        return names.guest if handle.purpose is Purpose.GUEST else names.handle
-    # Who comes in by a door gets a session of the configured mode: of others, in our own cookies.
-    return settings.SESSION_COOKIE_NAME if key and core.settings.mode == "session" else ""
 
 
 class SessionStore(SessionBase):
@@ -95,7 +57,6 @@ class SessionStore(SessionBase):
         super().__init__(session_key)
         self._checked: Checked[Any] | None = None
         self._kept: SessionData | None = None
-        self._arrived: dict[str, Any] = {}
 
     # --- who it is --------------------------------------------------------------------------------
 
@@ -112,7 +73,8 @@ class SessionStore(SessionBase):
             self._checked = auth.check(incoming)
             if self._checked.renewed is not None:  # it came by a door
                 self.take_handle(auth.core.browser.after(incoming, self._checked.outgoing))
-                self._arrived = _auth_values(self._checked.renewed.principal.subject)
+                principal = self._checked.renewed.principal
+                auth.run(put(auth.core, principal.sid, auth_values(principal.subject)))
         return self._checked
 
     def take_handle(self, incoming: Incoming) -> None:
@@ -120,10 +82,47 @@ class SessionStore(SessionBase):
         self._session_key = get_auth().core.browser.credentials(incoming).handle
         self.modified = True
 
+    def disown(self) -> None:
+        """Be nobody's: the cookie came twice, and neither of the two is believed."""
+        self._go_on_under(None)
+
+    def go_back_to(self, key: str) -> None:
+        """Go on from the key that a view began with, as what it did was rolled back."""
+        if self.session_key != key:
+            self._go_on_under(key)
+
+    def _go_on_under(self, key: str | None) -> None:
+        self._forget()
+        self._session_key = key
+        self.__dict__.pop("_session_cache", None)
+
+    def hand_out(self, response: HttpResponseBase, presented: str | None) -> None:
+        """Set the cookie in a response that Django's middleware sets none in: status 500 and above.
+
+        The key may be another one by now, and the old one worthless. Nothing is saved.
+
+        Args:
+            response: The response.
+            presented: The cookie that came.
+        """
+        if self.session_key is None or self.session_key == presented:
+            return
+        is_short = self.get_expire_at_browser_close()
+        response.set_cookie(
+            settings.SESSION_COOKIE_NAME,
+            self.session_key,
+            max_age=None if is_short else self.get_expiry_age(),
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            path=settings.SESSION_COOKIE_PATH,
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=settings.SESSION_COOKIE_HTTPONLY,
+            samesite=settings.SESSION_COOKIE_SAMESITE,
+        )
+        patch_vary_headers(response, ("Cookie",))
+
     def _forget(self) -> None:
         self._session_key = None
         self._checked = self._kept = None
-        self._arrived = {}
 
     def _values(self, *, no_load: bool = False) -> dict[str, Any]:
         values: dict[str, Any] = self._get_session(no_load)  # type: ignore[attr-defined]  # no stub
@@ -138,7 +137,7 @@ class SessionStore(SessionBase):
         self._kept = get_auth().data(self.presented, principal)
         if not self._kept.sid:
             self._session_key = None
-        return {**self._kept, **self._arrived}
+        return dict(self._kept)
 
     def exists(self, session_key: str | None) -> bool:
         """Tell whether a key is of a session that is alive, by the store."""

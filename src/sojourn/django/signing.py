@@ -15,14 +15,17 @@ from django.contrib.auth import user_logged_in, user_logged_out
 from django.contrib.auth.models import AnonymousUser
 from django.middleware.csrf import rotate_token
 
+from sojourn import handles
 from sojourn.adapting import acts
 from sojourn.adapting.acts import LoginOptions
 from sojourn.django.conf import get_auth
-from sojourn.django.middleware import show
+from sojourn.django.guarding import current
+from sojourn.django.showing import show
 from sojourn.django.state import DjangoState, django_request, state_of
 from sojourn.django.users import subject_of
-from sojourn.errors import InvalidCredentials
+from sojourn.errors import InvalidCredentials, InvalidToken, Refused
 from sojourn.messages import NOTHING_TO_SEND
+from sojourn.model import Tombstone
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -87,14 +90,55 @@ def logout_others(request: Any) -> None:
 
 
 def refresh(request: Any, *, refresh_token: str | None = None) -> SignedIn[dict[str, Any]]:
-    """See `AsyncSojourn.refresh`; what the middleware has just renewed is not rotated again."""
-    return act(request, lambda core, state: acts.refresh(core, state, refresh_token=refresh_token))
+    """See `AsyncSojourn.refresh`; what the middleware has just renewed is not rotated again.
+
+    A session that is ended here (a copy of its handle was used, its user is gone) stays ended, also
+    where the view's transaction is rolled back.
+    """
+    state = state_of(request)
+    text = refresh_token or get_auth().core.browser.credentials(state.incoming).refresh
+    before = state.principal and current(request)
+    try:
+        signed_in = act(
+            request, lambda core, state: acts.refresh(core, state, refresh_token=refresh_token)
+        )
+    except Refused:
+        _remember_end(state, text)
+        raise
+    principal = signed_in.principal
+    if before is not None and before.subject == principal.subject:
+        return signed_in
+    try:
+        current(request)  # a refresh token alone says only now whose it is
+    except InvalidToken:
+        get_auth().revoke(
+            principal.sid,
+            subject=principal.subject,
+            reason="account_disabled",
+            incoming=state.incoming,
+        )
+        _remember_end(state, text)
+        state.outgoing = state.begun
+        raise
+    return signed_in
+
+
+def _remember_end(state: DjangoState, text: str) -> None:
+    """Keep what a refused refresh has ended, for the response: by then it may be rolled back."""
+    handle = handles.parse(text)
+    if handle is None:
+        return
+    auth = get_auth()
+    record = auth.run(auth.core.store.get(handle.sid)).record
+    if isinstance(record, Tombstone):
+        state.ended = record
 
 
 def reauthenticate(
     request: Any, *, amr: Iterable[str] = (), attempt: Attempt | None = None
 ) -> SignedIn[dict[str, Any]]:
     """See `AsyncSojourn.reauthenticate`."""
+    current(request)
     return act(
         request, lambda core, state: acts.reauthenticate(core, state, amr=amr, attempt=attempt)
     )
@@ -102,6 +146,7 @@ def reauthenticate(
 
 def move(request: Any, *, mode: Mode, refresh_token: str | None = None) -> SignedIn[dict[str, Any]]:
     """See `AsyncSojourn.move`; who was signed in by Django's session goes on with our cookies."""
+    current(request)
     return act(
         request, lambda core, state: acts.move(core, state, mode=mode, refresh_token=refresh_token)
     )
@@ -109,6 +154,7 @@ def move(request: Any, *, mode: Mode, refresh_token: str | None = None) -> Signe
 
 def access_token(request: Any, *, audience: str = "") -> SignedIn[dict[str, Any]]:
     """See `AsyncSojourn.access_token`."""
+    current(request)
     return act(request, lambda core, state: acts.access_token(core, state, audience=audience))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from django.http import HttpRequest
 
 from sojourn.adapting import RequestState, incoming_of_environ
 from sojourn.errors import ConfigurationError
 from sojourn.messages import Incoming
+from sojourn.model import Principal, Tombstone
 
 if TYPE_CHECKING:
     from sojourn.django.sessions import SessionStore
@@ -26,7 +27,7 @@ class DjangoState(RequestState):
         incoming: The request, reduced.
     """
 
-    __slots__ = ("begun", "session")
+    __slots__ = ("begun", "begun_key", "ended", "is_looked_at", "session")
 
     def __init__(self, incoming: Incoming) -> None:
         """Know nobody yet."""
@@ -35,6 +36,12 @@ class DjangoState(RequestState):
         """Django's session, where that is what says who it is."""
         self.begun = self.outgoing
         """What was to be handed out when the view began."""
+        self.begun_key: str | None = None
+        """The key of Django's session when the view began, where that is ours."""
+        self.ended: Tombstone | None = None
+        """The session that a refused refresh ended: it stays so where the view is rolled back."""
+        self.is_looked_at = False
+        """Whether the response may depend on who the request is; caches are told."""
 
 
 def django_request(request: Any) -> HttpRequest:
@@ -54,7 +61,7 @@ def find_state(request: Any) -> DjangoState | None:
 
 
 def state_of(request: Any) -> DjangoState:
-    """Give what the middleware keeps of a request.
+    """Give what the middleware keeps of a request; the response counts as one that depends on it.
 
     Raises:
         ConfigurationError: The middleware is not there.
@@ -65,7 +72,27 @@ def state_of(request: Any) -> DjangoState:
             "Sojourn's middleware has not seen this request; add 'sojourn.django.SojournMiddleware' "
             "to MIDDLEWARE, after Django's AuthenticationMiddleware"
         )
+    state.is_looked_at = True
     return state
+
+
+class _Shown:
+    """`request.principal`: found at each look, so that the look is noticed.
+
+    A plain attribute that somebody sets on a request goes before it.
+    """
+
+    def __get__(self, request: HttpRequest | None, owner: type) -> Self | Principal[Any] | None:
+        """Give the principal of a request that the middleware has seen."""
+        del owner
+        if request is None:
+            return self
+        if find_state(request) is None:
+            raise AttributeError("the request has no principal; Sojourn's middleware sets it")
+        return state_of(request).principal
+
+
+HttpRequest.principal = _Shown()  # type: ignore[attr-defined]  # Django's stubs know it not
 
 
 def incoming_of(request: Any) -> Incoming:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from sojourn.adapting.acts import LoginOptions
 from sojourn.django.conf import get_auth
-from sojourn.django.middleware import show
+from sojourn.django.showing import show
 from sojourn.django.state import DjangoState, incoming_of, keep_state
 from sojourn.django.users import subject_of
 from sojourn.engine.answers import Checked
