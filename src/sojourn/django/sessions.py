@@ -18,12 +18,10 @@ from django.core.exceptions import PermissionDenied
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-from sojourn import handles
 from sojourn.django.conf import get_auth
 from sojourn.django.session_keys import auth_values, presenting
 from sojourn.engine.adjust import end_after, rekey
 from sojourn.engine.answers import Checked
-from sojourn.engine.core import Core
 from sojourn.engine.data import SessionData, become_guest, end_guest, put, too_large
 from sojourn.engine.grant import mint_current
 from sojourn.errors import ConfigurationError, Conflict, Refused

@@ -32,4 +32,10 @@ urlpatterns = [
     path("expire", views.expire),
     path("end-own", views.end_own),
     path("empty", views.empty),
+    path("plain", views.plain),
+    path("says-itself", views.says_itself),
+    path("cached", views.cached),
+    path("asynchronous-guarded", views.asynchronous_guarded),
+    path("refresh-bearer", views.refresh_bearer),
+    path("new-key", views.new_key),
 ]

@@ -1,5 +1,7 @@
 """The project's views, as an application writes them."""
 
+import json
+import secrets
 from datetime import timedelta
 
 from asgiref.sync import sync_to_async
@@ -10,6 +12,7 @@ from django.db.transaction import non_atomic_requests
 from django.http import HttpResponse, JsonResponse
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.cache import cache_page
 from django.views.decorators.csrf import csrf_exempt
 
 from sojourn import django as sojourn
@@ -154,3 +157,41 @@ def empty(request):
     request.session.clear()
     request.session["left"] = 1
     return HttpResponse()
+
+
+def plain(request):
+    """Ask nothing of anybody; each making is another."""
+    return HttpResponse(secrets.token_hex())
+
+
+@sojourn.requires
+def says_itself(request):
+    """Say how long it may be kept."""
+    return HttpResponse(request.principal.subject, headers={"Cache-Control": "max-age=60"})
+
+
+@cache_page(60)
+@sojourn.requires
+def cached(request):
+    """Have the view alone cached, around its guard."""
+    return HttpResponse(request.principal.subject)
+
+
+@sojourn.requires
+async def asynchronous_guarded(request):
+    """Ask for somebody, and load their user."""
+    user = await request.auser()
+    return HttpResponse(f"{sojourn.current(request).subject} {user.get_username()}")
+
+
+@csrf_exempt
+def refresh_bearer(request):
+    """Refresh in a view of one's own."""
+    token = json.loads(request.body)["refresh_token"]
+    return JsonResponse(sojourn.refresh(request, refresh_token=token).public())
+
+
+def new_key(request):
+    """Give Django's session another key, and fail."""
+    request.session.cycle_key()
+    raise RuntimeError("a mistake of the application")
