@@ -451,11 +451,31 @@ def when_committed(store: object) -> Later:
     return later
 
 
+class Tentative(Protocol):
+    """What a store that works within transactions of the application has beside its operations."""
+
+    def is_tentative(self) -> bool:
+        """Tell whether what the calling thread reads may yet be rolled back."""
+        ...
+
+    def read_tentative(self, shard: int, *, after: int, limit: int = 1000) -> Page:
+        """Read a shard's entries as `Feed.read` does, with those that are not committed yet."""
+        ...
+
+
+def tentative(store: object) -> Tentative | None:
+    """Give a store as one whose reads may be rolled back; None for most."""
+    return cast("Tentative", store) if hasattr(store, "is_tentative") else None
+
+
 def inline(store: Store) -> AsyncStore:
     """Present a blocking store as an `AsyncStore` whose coroutines never suspend."""
     shaped = _Inline()
     shaped.feed = store.feed  # type: ignore[attr-defined]
     shaped.when_committed = when_committed(store)  # type: ignore[attr-defined]
+    if (told := tentative(store)) is not None:
+        shaped.is_tentative = told.is_tentative  # type: ignore[attr-defined]
+        shaped.read_tentative = told.read_tentative  # type: ignore[attr-defined]
     for name in OPERATIONS:
         setattr(shaped, name, _never_suspending(getattr(store, name)))
     return cast("AsyncStore", shaped)

@@ -121,6 +121,46 @@ def test_a_revocation_holds_from_the_commit(auth, alias):
     assert "revoked" == refusal(auth, signed_in)
 
 
+def test_within_the_transaction_a_revocation_holds(auth, alias):
+    """Whoever was signed out is refused there at once, and is in again where that is rolled back."""
+    signed_in, other = login(auth), login(auth, "2")
+    assert None is refusal(auth, signed_in)
+    with suppress(Failed), transaction.atomic(using=alias):
+        assert None is refusal(auth, signed_in)
+        auth.revoke_all("1")
+        assert "revoked" == refusal(auth, signed_in)
+        assert (None, None) == (refusal(auth, other), refusal(auth, login(auth)))
+        raise Failed
+    assert None is refusal(auth, signed_in)
+
+
+@pytest.mark.parametrize("mode", ["session", "hybrid"])
+@pytest.mark.parametrize("outer", [False, True])
+def test_what_was_read_in_a_transaction_is_not_believed_after_it(mode, outer, alias):
+    """Roles that were rolled back are nobody's, though they were checked meanwhile."""
+
+    def roles():
+        return auth.check(incoming).principal.roles
+
+    def promote():
+        with suppress(Failed), transaction.atomic(using=alias):
+            auth.update("1", roles={"admin"})
+            assert {"admin"} == roles()
+            raise Failed
+        assert {"reader"} == roles()
+
+    with Sojourn(f"django://{alias}", mode=mode, url=URL, secret=SECRET) as auth:
+        signed_in = auth.login(Incoming(), "1", roles={"reader"})
+        incoming = auth.core.browser.after(Incoming(), signed_in.outgoing)
+        assert {"reader"} == roles()
+        if outer:
+            with transaction.atomic(using=alias):
+                promote()
+        else:
+            promote()
+        assert {"reader"} == roles()
+
+
 def test_no_feed_has_what_is_not_committed(store, alias):
     """Whoever reads the feed within the transaction that appends reads what all others read."""
     (before,) = store.append(0, (Event(kind=Kind.OUTDATED, subject="ada"),)).entries

@@ -52,10 +52,10 @@ def _headers_of(event: Event) -> Iterator[tuple[str, str]]:
         yield "cookie", cookie
     many = event.get("multiValueHeaders") or {}
     for name, values in many.items():
-        for value in values:
-            yield name, value
+        for value in values or ():
+            yield name, value or ""
     named = {name.lower() for name in many}
     for name, value in (event.get("headers") or {}).items():
         is_said = name.lower() in named or (event.get("cookies") and name.lower() == "cookie")
         if not is_said:
-            yield name, value
+            yield name, value or ""

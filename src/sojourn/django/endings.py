@@ -13,6 +13,8 @@ from django.db.models.signals import post_delete, post_save
 from sojourn.django.conf import get_auth, is_verifying, stored_in
 from sojourn.django.state import current_request, find_state, incoming_of
 from sojourn.django.users import subject_of
+from sojourn.messages import Incoming
+from sojourn.model import Principal
 
 
 def connect() -> None:
@@ -50,6 +52,13 @@ def on_login_failed(*, credentials: dict[str, Any], request: Any = None, **_: An
         users: Any = get_user_model()
         name = str(credentials.get(users.USERNAME_FIELD, credentials.get("username", "")))
         get_auth().login_failed(incoming_of(request), name, reason="wrong_credentials")
+
+
+def end_unknown(principal: Principal[Any], incoming: Incoming) -> None:
+    """End the session of whom Django knows no more, where it was about to be renewed."""
+    get_auth().revoke(
+        principal.sid, subject=principal.subject, reason="account_disabled", incoming=incoming
+    )
 
 
 def _end_all(user: Any, *, reason: str, using: str, keeps_current: bool = False) -> None:

@@ -12,8 +12,9 @@ from django.contrib.auth.models import AnonymousUser
 from sojourn.adapting import RequestState
 from sojourn.django.caching import tell_caches
 from sojourn.django.conf import get_checker, is_verifying
+from sojourn.django.showing import show
 from sojourn.django.state import django_request, state_of
-from sojourn.errors import InvalidToken
+from sojourn.django.users import unknown_user
 from sojourn.model import Principal
 from sojourn.need import ANYONE_SIGNED_IN, Need, NeedOptions
 
@@ -51,7 +52,7 @@ async def acheck(request: Any, need: Need) -> Principal[Any]:
     else:  # asks the store, which blocks
         principal = await sync_to_async(_meeting)(state, need)
     if not is_verifying():
-        request.user = _known(await request.auser())  # `request.user` would load it once more
+        show(request, state, _known(await request.auser()))  # who looks again loads nothing
     return principal
 
 
@@ -68,7 +69,7 @@ def known_user(request: Any) -> Any:
 
 def _known(user: Any) -> Any:
     if not user.is_authenticated:
-        raise InvalidToken("the account is not active", reason="no_user")
+        raise unknown_user()
     return user
 
 

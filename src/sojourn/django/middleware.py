@@ -18,6 +18,7 @@ from sojourn.adapting import acts
 from sojourn.cookies import read_cookies
 from sojourn.django.caching import tell_caches
 from sojourn.django.conf import get_auth, get_checker, is_verifying, stored_in
+from sojourn.django.endings import end_unknown
 from sojourn.django.sessions import SessionStore
 from sojourn.django.showing import show
 from sojourn.django.state import (
@@ -27,10 +28,11 @@ from sojourn.django.state import (
     incoming_of,
     keep_state,
 )
+from sojourn.django.users import unknown_user, user_of
 from sojourn.engine.answers import Checked
 from sojourn.errors import SojournError
 from sojourn.messages import Incoming, Outgoing
-from sojourn.model import Session
+from sojourn.model import Principal, Session
 
 SERVER_ERROR = 500
 
@@ -118,6 +120,7 @@ def begin(request: HttpRequest) -> DjangoState:
             incoming = _without_session_cookie(incoming)
     state = DjangoState(incoming)
     keep_state(request, state)
+    user = None
     try:
         presented = browser.credentials(incoming)
         may_arrive = auth.core.cookie_doors and incoming.cookies
@@ -127,13 +130,25 @@ def begin(request: HttpRequest) -> DjangoState:
             _by_session(state, session)
         elif may_arrive:
             state.take(auth.check(incoming), browser)
+        if state.checked.renewed is not None and state.session is None:
+            user = _renewed_user(state, state.checked.renewed.principal)
     except SojournError as error:
         state.error = error
     state.begun = state.outgoing
     if state.session is not None:
         state.begun_key = state.session.session_key
-    show(request, state)
+    show(request, state, user)
     return state
+
+
+def _renewed_user(state: DjangoState, principal: Principal[Any]) -> Any:
+    """Load the user of who was renewed in passing; whom Django knows no more is handed nothing."""
+    user = user_of(principal.subject)
+    if user is None:
+        end_unknown(principal, state.incoming)
+        state.checked = Checked(refusal=unknown_user())
+        state.outgoing = get_auth().core.browser.remove_cookies()
+    return user
 
 
 def _verified(request: HttpRequest, incoming: Incoming) -> DjangoState:

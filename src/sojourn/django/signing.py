@@ -19,13 +19,14 @@ from sojourn import handles
 from sojourn.adapting import acts
 from sojourn.adapting.acts import LoginOptions
 from sojourn.django.conf import get_auth
+from sojourn.django.endings import end_unknown
 from sojourn.django.guarding import current
 from sojourn.django.showing import show
 from sojourn.django.state import DjangoState, django_request, state_of
 from sojourn.django.users import subject_of
 from sojourn.errors import InvalidCredentials, InvalidToken, Refused
 from sojourn.messages import NOTHING_TO_SEND
-from sojourn.model import Tombstone
+from sojourn.model import Principal, Tombstone
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -97,39 +98,38 @@ def refresh(request: Any, *, refresh_token: str | None = None) -> SignedIn[dict[
     """
     state = state_of(request)
     text = refresh_token or get_auth().core.browser.credentials(state.incoming).refresh
-    before = state.principal and current(request)
+    before = state.principal
+    if before is not None:
+        _require_known(request, state, before)
     try:
         signed_in = act(
             request, lambda core, state: acts.refresh(core, state, refresh_token=refresh_token)
         )
     except Refused:
-        _remember_end(state, text)
+        handle = handles.parse(text)
+        if handle is not None:
+            _remember_end(state, handle.sid)
         raise
-    principal = signed_in.principal
-    if before is not None and before.subject == principal.subject:
-        return signed_in
-    try:
-        current(request)  # a refresh token alone says only now whose it is
-    except InvalidToken:
-        get_auth().revoke(
-            principal.sid,
-            subject=principal.subject,
-            reason="account_disabled",
-            incoming=state.incoming,
-        )
-        _remember_end(state, text)
-        state.outgoing = state.begun
-        raise
+    if before is None or before.subject != signed_in.principal.subject:
+        # A refresh token alone says only now whose it is.
+        _require_known(request, state, signed_in.principal)
     return signed_in
 
 
-def _remember_end(state: DjangoState, text: str) -> None:
+def _require_known(request: Any, state: DjangoState, principal: Principal[Any]) -> None:
+    try:
+        current(request)
+    except InvalidToken:
+        end_unknown(principal, state.incoming)
+        _remember_end(state, principal.sid)
+        state.outgoing = state.begun
+        raise
+
+
+def _remember_end(state: DjangoState, sid: str) -> None:
     """Keep what a refused refresh has ended, for the response: by then it may be rolled back."""
-    handle = handles.parse(text)
-    if handle is None:
-        return
     auth = get_auth()
-    record = auth.run(auth.core.store.get(handle.sid)).record
+    record = auth.run(auth.core.store.get(sid)).record
     if isinstance(record, Tombstone):
         state.ended = record
 

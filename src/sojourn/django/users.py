@@ -8,6 +8,7 @@ from django.contrib.auth import get_backends, get_user_model
 from django.core.exceptions import ValidationError
 
 from sojourn.engine.facts import Facts
+from sojourn.errors import InvalidToken
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -44,6 +45,11 @@ async def auser_of(subject: str) -> Any:
             user.backend = f"{type(backend).__module__}.{type(backend).__qualname__}"
             return user
     return None
+
+
+def unknown_user() -> InvalidToken:
+    """Say of a sign-in that Django knows its user no more."""
+    return InvalidToken("the account is not active", reason="no_user")
 
 
 def groups_as_roles(subject: str) -> Facts | None:

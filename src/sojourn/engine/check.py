@@ -36,10 +36,11 @@ from sojourn.errors import (
 from sojourn.messages import NOTHING_TO_SEND, Incoming
 from sojourn.model import Principal, Purpose, Transport
 from sojourn.need import ANYONE_SIGNED_IN, Need
-from sojourn.revocations import Verdict
+from sojourn.revocations import Verdict, View
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
+    from sojourn.ports import Tentative
 
 
 log = logging.getLogger("sojourn.check")
@@ -69,6 +70,8 @@ class Nothing:
 Judgement = Known | Ask | Nothing
 _ASK = Ask()
 _NOBODY = Unauthenticated("sign in first")
+_EVERYTHING = 1_000_000
+"""More entries than any transaction makes."""
 _ROUNDS = 5
 """Judging, catching up and reading the ring again each take one; more means keys keep changing."""
 
@@ -150,13 +153,17 @@ def _judge_token(
     verdict = core.picture.view.judge(
         subject=claims.sub, sid=claims.sid, position=claims.pos, version=claims.ver
     )
-    if verdict is Verdict.REVOKED:
-        return Nothing(Revoked("this sign-in was ended; sign in again"))
-    if verdict is Verdict.REFRESH:
-        return Nothing(RefreshRequired("roles or claims have changed; refresh"))
+    if verdict is not Verdict.GOOD:
+        return _refused_by(verdict)
     if not is_current:
         return _ASK
     return Known(_over(remembered.principal, transport))
+
+
+def _refused_by(verdict: Verdict) -> Nothing:
+    if verdict is Verdict.REVOKED:
+        return Nothing(Revoked("this sign-in was ended; sign in again"))
+    return Nothing(RefreshRequired("roles or claims have changed; refresh"))
 
 
 def _after_expiry(version: int | None) -> Refused:
@@ -186,6 +193,11 @@ async def check(
     max_lag_ms = core.settings.max_lag_seconds * 1000
     if need.max_lag_seconds is not None:
         max_lag_ms = need.max_lag_seconds * 1000
+    tentative = core.picture.tentative
+    if tentative is not None and not tentative.is_tentative():
+        tentative = None
+    if tentative is not None and not presented.access:
+        max_lag_ms = 0  # within the application's transaction the record is the truth
     answer = judge(core, presented, now_ms=now_ms, max_lag_ms=max_lag_ms)
     if isinstance(answer, Ask):
         answer = await _ask(core, presented, max_lag_ms)
@@ -195,6 +207,8 @@ async def check(
         and isinstance(answer.refusal, InvalidToken)
     ):
         answer = await _by_token_doors(core, presented, max_lag_ms) or answer
+    if tentative is not None and presented.access and isinstance(answer, Known):
+        answer = _judge_tentatively(core, tentative, answer)
     if isinstance(answer, Known):
         if answer.touch is not None:
             await _touch(core, presented.handle, answer.touch)
@@ -230,6 +244,26 @@ def _met(principal: Principal[Any], need: Need, now_ms: int) -> Checked[Any]:
     if refusal is not None:
         return Checked(refusal=refusal, now_ms=now_ms)
     return Checked(principal=principal, now_ms=now_ms, outgoing=NOTHING_TO_SEND)
+
+
+def _judge_tentatively(core: Core, tentative: Tentative, known: Known) -> Known | Nothing:
+    """Judge a token by what the application has written in its transaction, and perhaps rolls back.
+
+    The picture takes nothing of it in.
+    """
+    principal, view = known.principal, View()
+    shard = core.shard_of(principal.subject)
+    cursor = core.picture.cursor(shard)
+    after = cursor.id if cursor else 0
+    for entry in tentative.read_tentative(shard, after=after, limit=_EVERYTHING).entries:
+        view.apply(entry)
+    verdict = view.judge(
+        subject=principal.subject,
+        sid=principal.sid,
+        position=principal.position,
+        version=principal.version,
+    )
+    return known if verdict is Verdict.GOOD else _refused_by(verdict)
 
 
 async def _ask(core: Core, presented: Credentials, max_lag_ms: float) -> Judgement:

@@ -26,7 +26,7 @@ from sojourn.errors import ConfigurationError, Expired, InvalidInput
 from sojourn.handles import SID_RANDOM_BYTES, new_sid, shard_of_sid, shard_of_subject
 from sojourn.messages import Incoming
 from sojourn.model import AuditRecord, Mode, Principal, Session, Transport
-from sojourn.ports import AsyncStore, Clock, StoreInfo, when_committed
+from sojourn.ports import AsyncStore, Clock, StoreInfo, tentative, when_committed
 from sojourn.server_secret import ServerSecrets
 from sojourn.settings import Settings
 
@@ -121,6 +121,7 @@ class Core:
             on_keys=self.keys.mark_outdated,
             shard_of=self.shard_of,
             when_committed=when_committed(self.store),
+            tentative=tentative(self.store),
         )
 
     # --- beginning and end ------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from typing import Any, Generic, TypeVar
 
 from sojourn.handles import shard_of_sid
 from sojourn.model import Entry, Event, Head, Kind, Principal, Session
-from sojourn.ports import Clock, Later, Page, at_once
+from sojourn.ports import Clock, Later, Page, Tentative, at_once
 from sojourn.revocations import Verdict, View
 
 log = logging.getLogger("sojourn.feed")
@@ -135,6 +135,7 @@ class Picture:
         on_keys: Called when the key ring changed or a key was revoked.
         shard_of: Places a subject.
         when_committed: Acts once the store's writes are there to stay.
+        tentative: Tells whether what is read is there to stay; None where it always is.
     """
 
     def __init__(
@@ -146,10 +147,12 @@ class Picture:
         on_keys: Callable[[], None],
         shard_of: Callable[[str], int] = lambda _: 0,
         when_committed: Later = at_once,
+        tentative: Tentative | None = None,
     ) -> None:
         """Know nothing: lag is infinite."""
         self.view = View()
         self.near: Bounded[NearCopy] = Bounded(50_000)
+        self.tentative = tentative
         self.epoch = 0
         self.gaps = 0
         self._shards = [_Shard() for _ in range(shards)]
@@ -335,11 +338,15 @@ class Picture:
     def keep_near(self, handle_text: str, copy: NearCopy, *, epoch: int) -> None:
         """Keep a session that was just read, unless its own invalidation overtook the reply.
 
+        What was read in a transaction of the application is not kept: it may be rolled back.
+
         Args:
             handle_text: The exact handle presented.
             copy: What was read.
             epoch: The picture's epoch before it was read; a gap since then drops the copy.
         """
+        if self.tentative is not None and self.tentative.is_tentative():
+            return
         with self._lock:
             if epoch == self.epoch and self.judge_session(copy.session) is Verdict.GOOD:
                 self.near.put(handle_text, copy)

@@ -5,8 +5,9 @@ has open there: what it rolls back has signed nobody in or out. They are the tab
 stores, made by ``manage.py migrate``: another process may have the same database open by its own
 URL (``sqlite:///…``, ``postgresql://…``).
 
-- What is revoked within a transaction holds from the commit, in this process as in all others:
-  before, no feed has it.
+- What is revoked within a transaction holds in it, and from the commit in this process as in all
+  others: before, no feed has it.
+- What is read within a transaction is kept by nobody: it may be rolled back.
 - Ids become visible in order: whoever appends holds a row (PostgreSQL) or the database (SQLite) to
   the end of the transaction. A long one in which somebody is revoked has other revocations wait.
 - While tests run (Django's test environment), their rollbacks are taken as such: see
@@ -102,14 +103,22 @@ class DjangoStore:
         """Act at the commit of this thread's transaction; now, where there is none."""
         transaction.on_commit(act, using=self.alias)
 
+    def is_tentative(self) -> bool:
+        """See `Tentative.is_tentative`."""
+        return self._engine.place.is_in_transaction
+
+    def read_tentative(self, shard: int, *, after: int, limit: int = 1000) -> Page:
+        """See `Tentative.read_tentative`."""
+        page: Page = self.acting.read(shard, after=after, limit=limit)
+        return page
+
     def read(self, shard: int, *, after: int, limit: int = 1000) -> Page:
         """See `Store.read`; what may still be rolled back is in no feed.
 
         Within the application's transaction it is read on a connection of its own.
         """
-        if is_rehearsal() or not self._engine.place.is_in_transaction:
-            page: Page = self.acting.read(shard, after=after, limit=limit)
-            return page
+        if is_rehearsal() or not self.is_tentative():
+            return self.read_tentative(shard, after=after, limit=limit)
         feed = self.feed()
         try:
             return feed.read({shard: after}, limit=limit)[shard]

@@ -1,7 +1,9 @@
 """What stands beside: sessions of an earlier engine, a service that only verifies, and look-ups."""
 
 from collections import Counter
+from unittest import mock
 
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore as EarlierStore
 from django.core.checks import run_checks
@@ -66,6 +68,26 @@ class EarlierSessionsCase(TestCase):
         self.assertEqual(self.client.cookies["sessionid"].value, beside.cookies["sessionid"].value)
         self.clock.advance(seconds=11)
         self.assertIsNone(self.who(later)["user"])
+
+    def test_a_page_that_fails_hands_the_new_cookie_out(self):
+        """Django writes no session cookie beside status 500; the old one is good for seconds only."""
+        self.client.raise_request_exception = False
+        failed = self.client.get("/fail")
+        self.assertEqual(500, failed.status_code)
+        written = failed.cookies["sessionid"]
+        self.assertEqual(("sj_s1_", "Lax"), (written.value[:6], written["samesite"]))
+        self.assertEqual((True, 1_209_600), (written["httponly"], written["max-age"]))
+        self.clock.advance(seconds=60)
+        self.assertEqual("ann", self.who(self.client)["user"])
+        self.assertNotIn("sessionid", self.client.get("/fail").cookies)
+
+    async def test_an_asynchronous_page_that_fails(self):
+        """The same there."""
+        client = AsyncClient(raise_request_exception=False)
+        client.cookies["sessionid"] = self.key
+        self.assertEqual(500, (await client.get("/fail")).status_code)
+        self.clock.advance(seconds=60)
+        self.assertEqual("ann", (await client.get("/asynchronous-me")).json()["user"])
 
     def test_in_another_mode_our_own_cookies_take_over(self):
         """The old cookie is taken back, and the hybrid sign-in is handed out in its place."""
@@ -149,6 +171,11 @@ class VerifyingCase(TestCase):
                 self.assertEqual(["sojourn.E001"], [m.id for m in run_checks()])
 
 
+def hashed(password, salt, *_):
+    """Stand for a hash of a password."""
+    return f"md5${salt}${password}"
+
+
 class CountingStore:
     """A memory store that counts what it is asked."""
 
@@ -205,6 +232,19 @@ class LookUpCase(TransactionTestCase):
             sign_in(client, self.ann, transport="bearer", mode=mode)
             self.assertEqual({}, self.asked(client, "/private"), mode)
 
+    def test_an_unknown_name_takes_the_same_steps(self):
+        """Neither the store nor the hasher tells a wrong password from a name that nobody has."""
+        asked = []
+        get_auth().begin("somebody")  # opens the store
+        for name in ("ann", "nobody"):
+            self.store.calls.clear()
+            body = {"username": name, "password": "a guess"}
+            with mock.patch.object(MD5PasswordHasher, "encode", wraps=hashed) as encode:
+                answer = self.client.post("/auth/login", body, content_type="application/json")
+            self.assertEqual(401, answer.status_code)
+            asked.append((dict(self.store.calls), encode.call_count))
+        self.assertEqual(asked[0], asked[1])
+
     def test_visitors_without_a_cookie_cost_nothing(self):
         """Not even where they ask for their session."""
         client = Client()
@@ -256,6 +296,56 @@ class TransactionCase(TransactionTestCase):
         self.assertNotIn("sojourn-8000", failed.cookies)
         self.assertEqual(200, self.client.post("/sign-in", form).status_code)
         self.assertEqual("ann", self.client.get("/me").json()["user"])
+
+    def test_a_new_key_that_is_rolled_back(self):
+        """The browser goes on under the one that it has; without a transaction, under the new one."""
+        self.client.force_login(User.objects.get())
+        before = self.client.cookies["sessionid"].value
+        self.assertEqual(500, self.client.get("/new-key").status_code)
+        self.assertEqual(before, self.client.cookies["sessionid"].value)
+        self.assertEqual("ann", self.client.get("/me").json()["user"])
+        connection.settings_dict["ATOMIC_REQUESTS"] = False
+        self.assertEqual(500, self.client.get("/new-key").status_code)
+        self.assertNotEqual(before, self.client.cookies["sessionid"].value)
+        self.assertEqual("ann", self.client.get("/me").json()["user"])
+
+    def refused_refresh(self, *tokens):
+        for token in tokens:
+            body = {"refresh_token": token}
+            answer = Client().post("/refresh-bearer", body, content_type="application/json")
+        return answer.json()
+
+    def stays_ended(self, code, **changed):
+        """Refresh twice, come back with the first token, and see the end stay."""
+        ours = {"URL": URL, "MODES": ["session", "hybrid"], **changed}
+        ann = User.objects.get()
+        with override_settings(SOJOURN=ours):
+            first = sign_in(Client(), ann, mode="hybrid", transport="bearer").refresh_token
+            second = self.refused_refresh(first)["refresh_token"]
+            if code != "refresh_late":
+                second = self.refused_refresh(second)["refresh_token"]
+            self.assertEqual(code, self.refused_refresh(first)["code"])
+            self.assertEqual(code, self.refused_refresh(second)["code"])
+            self.assertEqual([], get_auth().sessions(subject_of(ann)))
+
+    def test_the_end_by_a_copy_stays_where_the_view_is_rolled_back(self):
+        """The refusal is an error in the view, which takes back what the view wrote, but not that."""
+        self.stays_ended("refresh_reuse")
+        self.stays_ended("refresh_late", GRACE_SECONDS=0)
+
+    def test_the_end_of_an_account_stays_where_the_view_is_rolled_back(self):
+        """Whom the facts, or Django, know no more."""
+        ann = User.objects.get()
+        for facts in ("sojourn.django.groups_as_roles", None):
+            ours = {"URL": URL, "MODES": ["session", "hybrid"], "FACTS": facts}
+            with self.subTest(facts), override_settings(SOJOURN=ours):
+                User.objects.update(is_active=True)
+                token = sign_in(Client(), ann, mode="hybrid", transport="bearer").refresh_token
+                User.objects.update(is_active=False)
+                code = "revoked" if facts else "invalid_token"
+                self.assertEqual(code, self.refused_refresh(token)["code"])
+                self.assertEqual([], get_auth().sessions(subject_of(ann)))
+                self.assertEqual("revoked", self.refused_refresh(token)["code"])
 
     def test_a_view_without_a_transaction_keeps_what_it_did(self):
         """Its cookies reach the browser whatever happens."""

@@ -5,6 +5,7 @@ With asgiref's communicator: the one of Channels is the same, and cannot be impo
 
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.test import Client, TransactionTestCase, override_settings
 from served import application
@@ -59,6 +60,23 @@ class Socket:
 class SocketCase(TransactionTestCase):
     def setUp(self):
         self.ann = User.objects.create_user("ann", password="seven unrelated words")
+
+    async def is_nobody(self, headers):
+        """Connect, and be told so."""
+        connection = Socket(headers)
+        self.assertEqual("websocket.accept", (await connection.connect())["type"])
+        self.assertEqual("nobody", await connection.text())
+        await connection.leave()
+
+    async def test_whom_django_knows_no_more(self):
+        """By a query, of which Django tells nobody: not active, or with a password from elsewhere."""
+        ours, theirs = Client(), Client()
+        await sync_to_async(sign_in)(ours, self.ann)
+        await sync_to_async(theirs.force_login)(self.ann)
+        await User.objects.aupdate(password=make_password("eight new"))
+        await self.is_nobody(header(theirs))
+        await User.objects.aupdate(is_active=False)
+        await self.is_nobody(header(ours))
 
     async def ends_with_its_session(self, headers):
         """Connect, be known, and be closed when the session ends."""

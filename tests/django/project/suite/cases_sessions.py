@@ -138,6 +138,20 @@ class SignInCase(Case):
             form = {"username": "ann", "password": PASSWORD}
             self.assertEqual(403, self.client.post("/login", form).status_code)
 
+    def test_a_cookie_that_comes_twice_is_nobodys(self):
+        """Whoever can plant a second one must not choose the session; both are taken back."""
+        self.client.force_login(self.ann)
+        other = Client()
+        other.force_login(self.bob)
+        for path in ("/me", "/basket"):
+            twice = "; ".join(
+                f"sessionid={client.cookies['sessionid'].value}" for client in (self.client, other)
+            )
+            answer = Client().get(path, headers={"cookie": twice})
+            self.assertNotIn("bob", answer.content.decode())
+            self.assertEqual(0, answer.cookies["sessionid"]["max-age"])
+        self.assertEqual(["ann", "bob"], [self.who(), self.who(other)])
+
 
 class EndCase(Case):
     def test_what_an_administrator_ends_is_over_at_the_next_request(self):
