@@ -179,6 +179,27 @@ def test_a_store_of_its_own(monkeypatch):
             handler(token_event(f"Bearer {bearer}"))
 
 
+def test_a_policy_for_cookies_is_for_one_method_alone():
+    """A cached Allow of a GET serves no POST of another site, and that one's Deny locks nobody out."""
+    with Sojourn("memory://", url=URL) as auth:
+        handler, signed_in = authorizer(auth), auth.login(Incoming(), "ann")
+        cookies = auth.core.browser.after(Incoming(), signed_in.outgoing).cookies
+        for method, origin, effect in (
+            ("GET", "https://evil.example", "Allow"),
+            ("POST", URL, "Allow"),
+            ("POST", "https://evil.example", "Deny"),
+        ):
+            # What is no bearer's beside them counts for nothing.
+            event = request_event(
+                method=method, Cookie=cookies, Origin=origin, Authorization="Basic YTpi"
+            )
+            (statement,) = handler(event)["policyDocument"]["Statement"]
+            assert (effect, f"{ARN}/prod/{method}/orders") == (
+                statement["Effect"],
+                statement["Resource"],
+            )
+
+
 def test_what_a_lambda_cannot_use_is_refused_with_the_remedy():
     """A thread that follows would be frozen; an asynchronous checker would never be awaited."""
     issuers = [Issuer.sojourn(URL, feed_token="sjv_x")]

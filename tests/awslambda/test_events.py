@@ -68,6 +68,18 @@ def test_a_token_event():
     assert "POST" == incoming_of_event({"type": "TOKEN", "authorizationToken": None}).method
 
 
+def test_a_header_without_a_value():
+    """Null counts as absent."""
+    for event in (
+        {"headers": {"authorization": None}},
+        {"multiValueHeaders": {"authorization": [None]}},
+        {"headers": None, "multiValueHeaders": {"authorization": None}, "cookies": None},
+    ):
+        assert "" == incoming_of_event(event).authorization
+    both = {"headers": {"Cookie": "a=1"}, "multiValueHeaders": {"cookie": None}}
+    assert "a=1" == incoming_of_event(both).cookies
+
+
 def test_a_handshake_counts_as_unsafe():
     """A page of another origin cannot open a WebSocket with a visitor's cookies."""
     event = websocket_event(Origin="https://evil.example", Cookie="a=1")

@@ -148,6 +148,7 @@ HOSTILE = [
     "scrypt:32768:8:1$salt$" + "ab" * 400,
     "$scrypt$ln=99,r=8,p=1$c2FsdA$" + "A" * 43,
     "$6$rounds=999999999$salt$" + "A" * 86,
+    "$6$rounds=700001$salt$" + "A" * 86,
     "$6$rounds=0999$salt$" + "A" * 86,
     "$5$rounds=1000$longer than sixteen$" + "A" * 43,
     "$1$salt$qJH7.N4xYta3aEG/dfqo/0",
@@ -178,6 +179,19 @@ def test_the_dearest_that_is_allowed(monkeypatch):
     monkeypatch.setattr("hashlib.scrypt", lambda *_, maxmem, **__: asked.append(maxmem) or b"")
     assert not verify_password("x", "$scrypt$ln=17,r=8,p=4$c2FsdA$" + "A" * 43)
     assert asked[0] <= 600 * 1024**2
+
+
+def test_a_long_password_and_many_rounds(monkeypatch):
+    """SHA-crypt costs rounds times bytes, in Python: passlib's own rounds are tried for 142 bytes."""
+    asked = []
+    monkeypatch.setattr(
+        "sojourn.doors.password_formats.sha_crypt",
+        lambda password, **_: asked.append(len(password)) or "",
+    )
+    for rounds in ("rounds=700000$", "rounds=656000$", ""):
+        for size in (142, 153, 1_024):
+            assert not verify_password("x" * size, f"$6${rounds}salt${'A' * 86}")
+    assert [142, 142, 142, 153, 1_024] == asked
 
 
 @given(st.text())

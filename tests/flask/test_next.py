@@ -180,6 +180,13 @@ HOSTILE = [
     "/\r\nSet-Cookie: x=1",
     "/\x00/evil.example",
     "/ok\\..\\..\\evil",
+    "/.//evil.example",
+    "/..//evil.example",
+    "/a/..//evil.example",
+    "/%2e//evil.example",
+    "/.%2E//evil.example?q",
+    "/a/..",
+    "/./",
     " //evil.example",
     "https:evil.example",
     "https://evil.example",
@@ -206,7 +213,16 @@ def test_a_hostile_next_leads_home(where, text, client):
 
 @pytest.mark.parametrize(
     "text",
-    ["/", "/private/x", "/a?b=c&d=%2F%2Fevil.example", "/%2F/evil.example", "/a#b", "/:x@y"],
+    [
+        "/",
+        "/private/x",
+        "/a?b=c&d=%2F%2Fevil.example",
+        "/%2F/evil.example",
+        "/a#b",
+        "/:x@y",
+        "/.well-known/x",
+        "/a.../..b/%2ec?d=/../e#/./f",
+    ],
 )
 def test_a_path_of_this_site_is_gone_on_to(text, client):
     """What is encoded stays so, and so is a path of this site to every browser."""

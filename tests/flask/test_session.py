@@ -243,6 +243,15 @@ def test_a_sign_in_takes_the_named_keys_along(client):
     assert "of a stranger" == client.get("/get").text
 
 
+def test_a_value_with_a_type_is_carried_too(app, client):
+    """By the same name."""
+    app.add_url_rule("/type", view_func=lambda: type(session.get("value")).__name__)
+    with client.session_transaction() as opened:
+        opened["value"] = (1, 2)
+    client.post("/login?carry=value")
+    assert "tuple" == client.get("/type").text
+
+
 @pytest.mark.parametrize("where", ["before", "after", "both"])
 def test_what_the_request_of_a_sign_in_changes_goes_along(where, app, client):
     """A message flashed before or after `login_user` in its request is shown to who signed in."""
@@ -318,6 +327,77 @@ def test_beside_auth_data(app, auth):
     client = app.test_client(user="ann")
     client.post("/both")
     assert {"a": 1, "b": 2} == client.get("/all").json
+
+
+TAGS = [
+    {" m": "<script>"}, {" t": 5}, {" b": "!!"}, {" u": "zz"}, {" d": "x"}, {" di": 1},
+    {"a": {" m": "x"}}, [{" m": "x"}],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", TAGS, ids=str)
+def test_what_looks_like_a_tag_is_none(value, app, auth):
+    """JSON that a stranger sent is JSON, whether `flask.session` or `auth.data()` was given it."""
+
+    @app.post("/here")
+    def here():
+        session["here"] = value
+        return ""
+
+    @app.post("/there")
+    def there():
+        auth.data()["there"] = value
+        return ""
+
+    @app.get("/all")
+    def everything():
+        assert value == session.get("here") == session.get("there")
+        assert {dict, list} >= {type(one) for one in session.values()}
+        return "same"
+
+    client = app.test_client(user="ann")
+    client.post("/here")
+    client.post("/there")
+    assert "same" == client.get("/all").text
+
+
+def test_a_value_with_a_type_is_overwritten(app, auth):
+    """Whoever writes last, here or by `auth.data()`, has written all there is of a key."""
+    client = app.test_client(user="ann")
+
+    @app.post("/typed")
+    def typed():
+        session["a"] = Markup("<b>")
+        session["flask:a"] = 1
+        return ""
+
+    @app.post("/by-data")
+    def by_data():
+        auth.data()["a"] = {" m": "<script>"}
+        return ""
+
+    @app.get("/all")
+    def everything():
+        return [type(session.get(key)).__name__ for key in ("a", "flask:a")]
+
+    @app.post("/plain")
+    def plain():
+        session["a"] = 1
+        del session["flask:a"]
+        return ""
+
+    @app.get("/names")
+    def names():
+        return sorted(auth.data())
+
+    client.post("/typed")
+    assert ["Markup", "int"] == client.get("/all").json
+    client.post("/by-data")
+    assert ["dict", "int"] == client.get("/all").json
+    client.post("/typed")
+    client.post("/plain")
+    assert ["int", "NoneType"] == client.get("/all").json
+    assert ["a"] == client.get("/names").json
 
 
 def test_two_requests_at_once_lose_nothing(app):

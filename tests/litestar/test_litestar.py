@@ -15,6 +15,7 @@ from litestar import (
     WebSocket,
     get,
     post,
+    route,
     websocket,
 )
 from litestar.di import NamedDependency, Provide
@@ -226,16 +227,20 @@ def test_guards(auth, clock):
         assert "ann" == client.get("/notes").text
 
 
+def mount() -> Any:
+    @asgi("/mounted", is_mount=True, copy_scope=True)
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        await Response(scope["path"]).to_asgi_response(None, Request(scope))(scope, receive, send)
+
+    return mounted
+
+
 def everything(auth: Auth, **options: Any) -> Litestar:
     @get(["/", "/inner", "/admin/login"])
     async def page() -> str:
         return "page"
 
-    @asgi("/mounted", is_mount=True, copy_scope=True)
-    async def mounted(scope: Any, receive: Any, send: Any) -> None:
-        await Response(scope["path"]).to_asgi_response(None, Request(scope))(scope, receive, send)
-
-    return application(auth, auth.router(), page, mounted, **options)
+    return application(auth, auth.router(), page, mount(), **options)
 
 
 def test_everything_needs_a_sign_in_but_what_is_excluded(make_auth):
@@ -252,6 +257,28 @@ def test_everything_needs_a_sign_in_but_what_is_excluded(make_auth):
         for path in ("/", "/admin/login", "/mounted/inner", "/me"):
             assert 200 == client.get(path).status_code, path
         assert 404 == client.get("/nowhere").status_code
+
+
+def test_what_is_excluded_leads_nowhere_else(make_auth):
+    """OPTIONS is free where Litestar answers it alone, and ``..`` leads out of nothing excluded."""
+
+    @route("/asked", http_method=["GET", "OPTIONS"], status_code=200)
+    async def asked() -> str:
+        return "secret"
+
+    @get("/public/{rest:path}")
+    async def below(request: Request) -> str:
+        return request.path_params["rest"]
+
+    auth = make_auth(exclude=["/public", "/mounted/public"])
+    with client_of(application(auth, mount(), asked, below)) as client:
+        for path in ("/asked", "/mounted/x"):
+            assert 401 == client.options(path).status_code, path
+        for path in ("/public/a", "/mounted/public/a"):
+            assert 200 == client.get(path).status_code, path
+        for path in ("/public", "/mounted/public"):
+            for up in ("%2e%2e", ".%2E", "%2e%2e%2fx", "..%5cx"):
+                assert 401 == client.get(f"{path}/{up}/a").status_code, (path, up)
 
 
 def test_one_pattern_and_none(make_auth):

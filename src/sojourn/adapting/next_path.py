@@ -6,8 +6,10 @@ import re
 
 MAX_CHARACTERS = 2000
 # Visible ASCII without a backslash. A browser reads "\" as "/" and drops tabs and line feeds, so
-# that "/\t/host" would lead to another site as "//host" does.
-_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
+# that "/\t/host" would lead to another site as "//host" does. No segment is "." or "..", written in
+# whatever way: whoever resolves "/.//host" before sending it on is left with "//host".
+_DOTS = r"[^?#]*/(?:\.|%2[Ee]){1,2}(?:[/?#]|\Z)"
+_PATH = re.compile(rf"(?!{_DOTS})/(?!/)[!-\[\]-~]*")
 
 
 def is_own_path(text: str) -> bool:

@@ -37,7 +37,8 @@ def authorizer(checker: Verifier | Sojourn[Any], *, need: Need = ANYONE_SIGNED_I
     spaces), ``auth_time`` and ``expires_at`` (seconds since the epoch).
 
     API Gateway caches what is answered for as long as the authorizer's result TTL says, and hears of
-    no revocation meanwhile: set it to 0. A REST API's is 300 seconds where nothing is set.
+    no revocation meanwhile: set it to 0. A REST API's is 300 seconds where nothing is set. A policy
+    names the whole stage for a bearer token; for cookies only the method and path that were asked for.
 
     Args:
         checker: `Verifier` with ``is_following=False``, or a `Sojourn`.
@@ -63,7 +64,8 @@ def authorizer(checker: Verifier | Sojourn[Any], *, need: Need = ANYONE_SIGNED_I
 
     def handler(event: Event, _: Any = None) -> dict[str, Any]:
         # What is renewed in passing could not be handed out: an authorizer sets no cookies.
-        checked = checker.check(incoming_of_event(event), need=need, renew=False)
+        incoming = incoming_of_event(event)
+        checked = checker.check(incoming, need=need, renew=False)
         principal, refusal = checked.principal, checked.refusal
         if refusal is not None:
             log.info("refused: %s%s", refusal, _reason_of(refusal))
@@ -71,7 +73,11 @@ def authorizer(checker: Verifier | Sojourn[Any], *, need: Need = ANYONE_SIGNED_I
             return _simple(principal)
         if refusal is not None and refusal.status == HTTPStatus.UNAUTHORIZED:
             raise Unauthorized from refusal
-        return _policy(principal, str(event["methodArn"]))
+        arn = str(event["methodArn"])
+        # A cached policy answers for other methods too. All of them ask a bearer for the same, but
+        # whether cookies count depends on the method and on whose page sent them.
+        is_bearer = incoming.authorization.lower().startswith("bearer ")
+        return _policy(principal, _stage_of(arn) if is_bearer else arn)
 
     return handler
 
@@ -82,17 +88,17 @@ def _simple(principal: Principal[Any] | None) -> dict[str, Any]:
     return {"isAuthorized": True, "context": _context(principal)}
 
 
-def _policy(principal: Principal[Any] | None, arn: str) -> dict[str, Any]:
-    """Allow, or deny, what this authorizer protects.
-
-    Where results are cached, a policy answers for the other methods too, so it names the stage: all
-    of them ask for the same.
-    """
+def _stage_of(arn: str) -> str:
     api, stage = arn.split("/")[:2]
+    return f"{api}/{stage}/*"
+
+
+def _policy(principal: Principal[Any] | None, resource: str) -> dict[str, Any]:
+    """Allow, or deny, what this authorizer protects."""
     statement = {
         "Action": "execute-api:Invoke",
         "Effect": "Deny" if principal is None else "Allow",
-        "Resource": f"{api}/{stage}/*",
+        "Resource": resource,
     }
     return {
         "principalId": _NOBODY if principal is None else principal.subject,

@@ -50,9 +50,11 @@ def _headers_of(event: Event) -> Iterator[tuple[str, str]]:
         return
     for cookie in event.get("cookies") or ():  # payload 2.0 takes them out of the headers
         yield "cookie", cookie
-    many = event.get("multiValueHeaders") or {}
+    many = {
+        name: values for name, values in (event.get("multiValueHeaders") or {}).items() if values
+    }
     for name, values in many.items():
-        for value in values or ():
+        for value in values:
             yield name, value or ""
     named = {name.lower() for name in many}
     for name, value in (event.get("headers") or {}).items():

@@ -27,7 +27,10 @@ BCRYPT_COSTS = range(4, 16)
 BCRYPT_BYTES = 72
 """How much of a password bcrypt looks at."""
 MAX_PBKDF2_ROUNDS = 10_000_000
-SHA_CRYPT_ROUNDS = range(1_000, 1_000_001)
+SHA_CRYPT_ROUNDS = range(1_000, 700_001)
+"""passlib's own are 535,000 and 656,000."""
+MAX_SHA_CRYPT_WORK_BYTES = 100_000_000
+"""Rounds times the password's length: about half a second, in which no other thread runs."""
 DEFAULT_SHA_CRYPT_ROUNDS = 5_000
 SCRYPT_DIGEST_BYTES = range(16, 65)
 
@@ -248,6 +251,8 @@ def _sha_crypt(found: re.Match[str]) -> Matches:
     kind, salt = found["kind"], found["salt"].encode()
 
     def matches(password: bytes) -> bool:
+        if rounds * len(password) > MAX_SHA_CRYPT_WORK_BYTES:
+            return False
         computed = sha_crypt(password, kind=kind, salt=salt, rounds=rounds)
         return is_equal(computed.encode(), found["digest"].encode())
 

@@ -22,7 +22,8 @@ def verify_password(text: str, password_hash: str) -> bool:
     """Tell whether a password belongs to a hash.
 
     Args:
-        text: The password, as presented; one of more than 1,024 bytes belongs to none.
+        text: The password, as presented; one of more than 1,024 bytes belongs to none, and one of more
+            than 142 to no SHA-crypt hash of very many rounds.
         password_hash: As the old library kept it. An unusable one (``!…``) fits nothing.
 
     Raises:

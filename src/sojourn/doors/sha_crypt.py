@@ -8,9 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any
 
 _ALPHABET = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+_PERIOD = 2 * 3 * 7
+"""After so many rounds, what a round hashes comes again."""
 
 Triple = tuple[int, int, int]
 
@@ -72,18 +76,20 @@ def sha_crypt(password: bytes, *, kind: str, salt: bytes, rounds: int) -> str:
     digest = outer.digest()
     by_password = _filled(new(password * len(password)).digest(), len(password))
     by_salt = _filled(new(salt * (16 + digest[0])).digest(), len(salt))
-    for number in range(rounds):
-        is_odd = number & 1
-        step = new(by_password if is_odd else digest)
-        if number % 3:
-            step.update(by_salt)
-        if number % 7:
-            step.update(by_password)
-        step.update(digest if is_odd else by_password)
-        digest = step.digest()
+    around = [_around(number, by_password, by_salt) for number in range(_PERIOD)]
+    for before, after in islice(cycle(around), rounds):
+        digest = new(before + digest + after).digest()
     places, characters = spec.last
     threes = [_written([digest[place] for place in three], 4) for three in spec.order()]
     return "".join([*threes, _written([digest[place] for place in places], characters)])
+
+
+def _around(number: int, by_password: bytes, by_salt: bytes) -> tuple[bytes, bytes]:
+    """Give what a round hashes before and after the digest of the round before."""
+    between = (by_salt if number % 3 else b"") + (by_password if number % 7 else b"")
+    if number % 2:
+        return by_password + between, b""
+    return b"", between + by_password
 
 
 def _filled(block: bytes, size: int) -> bytes:

@@ -18,6 +18,7 @@ from sojourn.flask.config import configured
 from sojourn.flask.endpoints import new_blueprint
 from sojourn.flask.guard import Guard
 from sojourn.flask.installed import current_state, here, load_user, set_user
+from sojourn.flask.kept import names_of
 from sojourn.flask.signals import (
     session_renewed,
     user_logged_in,
@@ -100,6 +101,9 @@ class Auth(Guard[ClaimsT]):
             **options: What `AsyncSojourn.login` takes.
         """
         subject = subject_of(user)
+        keys = options.get("carry", ())
+        if not isinstance(keys, str):  # which is refused
+            options["carry"] = names_of(keys)
         signed_in = self._here.login(self._environ, subject, **options)
         if subject is not user:
             set_user(user)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask, Request, Response
-from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import SessionInterface, SessionMixin
 
 from sojourn.adapting import RequestState, acts, with_outgoing
 from sojourn.engine.data import SessionData
+from sojourn.flask import kept
 from sojourn.flask.installed import Installed, installed_on
 from sojourn.wsgi.environ import Environ
-
-_TAGGED = TaggedJSONSerializer()
 
 
 class SojournSession(SessionMixin):
@@ -87,11 +84,8 @@ class SojournSession(SessionMixin):
         self._open()
         if not (changes := self._changes()):
             return  # signed out in between
-        for key, encoded in changes.items():
-            if encoded is None:
-                self._data.pop(key, None)
-            else:
-                self._data[key] = json.loads(encoded)
+        for key, text in changes.items():
+            kept.write(self._data, key, text)
 
     def _open(self) -> dict[str, Any]:
         self.accessed = True
@@ -100,13 +94,13 @@ class SojournSession(SessionMixin):
             changes = self._changes() if state.principal is not None else {}
             sojourn = self._installed.auth.sojourn
             self._data = sojourn.run(acts.load_data(sojourn.core, state))
-            self._values = {key: _TAGGED.loads(json.dumps(self._data[key])) for key in self._data}
-            self._loaded = {key: _TAGGED.dumps(value) for key, value in self._values.items()}
-            for key, encoded in changes.items():
-                if encoded is None:
+            self._values = kept.read(self._data)
+            self._loaded = {key: kept.encoded(value) for key, value in self._values.items()}
+            for key, text in changes.items():
+                if text is None:
                     self._values.pop(key, None)
                 else:
-                    self._values[key] = _TAGGED.loads(encoded)
+                    self._values[key] = kept.decoded(text)
         return self._values
 
     def _changes(self) -> dict[str, str | None]:
@@ -115,9 +109,9 @@ class SojournSession(SessionMixin):
             key: None for key in self._loaded if key not in self._values
         }
         for key, value in self._values.items():
-            encoded = _TAGGED.dumps(value)
-            if self._loaded.get(key) != encoded:
-                changes[key] = encoded
+            text = kept.encoded(value)
+            if self._loaded.get(key) != text:
+                changes[key] = text
         return changes
 
 

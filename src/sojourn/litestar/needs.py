@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
+from urllib.parse import unquote
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.routes import HTTPRoute
 
 from sojourn.errors import ConfigurationError
 from sojourn.need import ANYONE_SIGNED_IN, Need
@@ -66,15 +68,20 @@ class SignedInUnless(NeedGuard):
     ) -> None:
         """Refuse a request of nobody, unless its route is excluded."""
         scope = connection.scope
-        if scope.get("method") == "OPTIONS":  # asks what may be asked; Litestar answers it itself
-            return
+        if scope.get("method") == "OPTIONS" and handler.fn.__module__ == HTTPRoute.__module__:
+            return  # asks what may be asked; Litestar answers it itself
         # Within a mounted application `path` is what is left below the mount.
         is_mount = getattr(handler, "is_mount", False)
-        path = scope["raw_path"].decode("latin-1") if is_mount else scope["path"]
-        if self.concerns(handler, path):
+        path = unquote(scope["raw_path"].decode("latin-1")) if is_mount else scope["path"]
+        if _leads_elsewhere(path) or self.concerns(handler, path):
             await super().__call__(connection, handler)
 
     def concerns(self, handler: BaseRouteHandler, path: str) -> bool:
         """Tell whether a route is not excluded."""
         is_excluded = handler.opt.get(EXCLUDE_KEY) or any(p.match(path) for p in self._patterns)
         return not is_excluded
+
+
+def _leads_elsewhere(path: str) -> bool:
+    """Tell whether a path has ``..`` in it, which what is mounted may follow out of what is excluded."""
+    return ".." in path.replace("\\", "/").split("/")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
+from sojourn.adapting.next_path import is_own_path
 from sojourn.errors import BadRequest, CrossSite, InvalidInput, SojournError
 from sojourn.model import is_storable
 from sojourn.passwords import normal_email, normal_password
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FIELDS = 16
-MAX_NEXT_CHARACTERS = 2000
 HOME = "/"
-# Visible ASCII without a backslash. A browser reads "\" as "/" and drops tabs and line feeds, so
-# that "/\t/host" would lead to another site as "//host" does.
-_PATH = re.compile(r"/(?!/)[!-\[\]-~]*")
 
 
 class FieldError(InvalidInput):
@@ -43,8 +39,7 @@ def safe_next(text: str) -> str:
     Args:
         text: What a link or form asked for; anything is taken.
     """
-    is_safe = len(text) <= MAX_NEXT_CHARACTERS and _PATH.fullmatch(text) is not None
-    return text if is_safe else HOME
+    return text if is_own_path(text) else HOME
 
 
 def with_next(path: str, next_path: str) -> str:

@@ -13,9 +13,11 @@ from starlette.requests import HTTPConnection
 
 from sojourn import asgi
 from sojourn.asgi.running import running
+from sojourn.asgi.scope import Application
 from sojourn.errors import ConfigurationError, SojournError
 from sojourn.model import ClaimsT
 from sojourn.need import NeedOptions
+from sojourn.starlette.mounted import share_handlers
 from sojourn.starlette.shown import problem_response, show
 
 if TYPE_CHECKING:
@@ -34,7 +36,12 @@ class Guard(asgi.Guard[ClaimsT]):
 
     def install(self, app: Starlette) -> None:
         """Add the middleware, the problem documents, and opening and closing with the application."""
-        app.add_middleware(asgi.SojournMiddleware, checker=self.checker, show=show)
+
+        def middleware(inner: Application) -> Application:
+            share_handlers(app)  # called as the application starts, when all is mounted
+            return asgi.SojournMiddleware(inner, self.checker, show=show)
+
+        app.add_middleware(middleware)
         app.exception_handlers.setdefault(SojournError, problem_response)
         inner = app.router.lifespan_context
 
