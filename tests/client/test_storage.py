@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import stat
 from pathlib import Path
 
@@ -31,13 +32,15 @@ def test_what_is_saved_is_loaded_until_it_is_cleared(storage):
 
 
 def test_only_the_owner_reads_the_file(tmp_path):
-    """Mode 0600, in a folder of mode 0700 where it has to be made."""
-    file = tmp_path / "made" / "tokens"
-    TokenFile(file).save(TOKENS)
-    assert (0o600, 0o700) == (
-        stat.S_IMODE(file.stat().st_mode),
-        stat.S_IMODE(file.parent.stat().st_mode),
-    )
+    """Mode 0600, in folders of mode 0700 where they have to be made, whatever the umask."""
+    file = tmp_path / "made" / "too" / "tokens"
+    before = os.umask(0)
+    try:
+        TokenFile(file).save(TOKENS)
+    finally:
+        os.umask(before)
+    places = (file, file.parent, file.parent.parent)
+    assert [0o600, 0o700, 0o700] == [stat.S_IMODE(place.stat().st_mode) for place in places]
     with TokenFile(file).locked():
         assert 0o600 == stat.S_IMODE(file.with_name("tokens.lock").stat().st_mode)
 
@@ -69,10 +72,36 @@ def test_another_file_is_not_taken_for_tokens(text, tmp_path):
     """The message names the file and the remedy, and shows nothing of what is in it."""
     file = tmp_path / "tokens"
     file.write_text(text)
-    with pytest.raises(ConfigurationError, match="remove it and sign in again") as raised:
+    file.chmod(0o600)
+    with pytest.raises(ConfigurationError, match="does not hold tokens; remove it") as raised:
         TokenFile(file).load()
     assert "secret" not in str(raised.value)
     assert raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o666])
+def test_a_file_that_others_have_a_right_to(mode, tmp_path):
+    """Neither are our tokens to be had by them, nor are theirs taken for ours; the remedy is one."""
+    storage = TokenFile(tmp_path / "tokens")
+    storage.save(TOKENS)
+    (tmp_path / "tokens").chmod(mode)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        storage.load()
+    (tmp_path / "tokens").chmod(0o600)
+    assert TOKENS == storage.load()
+    (tmp_path / "tokens").chmod(mode)
+    storage.clear()
+    storage.save(TOKENS)
+    assert TOKENS == storage.load()
+
+
+def test_a_file_of_another_user(tmp_path, monkeypatch):
+    """Whoever left it there would have us act in their name."""
+    storage = TokenFile(tmp_path / "tokens")
+    storage.save(TOKENS)
+    monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / "tokens").stat().st_uid + 1)
+    with pytest.raises(ConfigurationError, match="belongs to another user"):
+        storage.load()
 
 
 def test_nothing_shows_the_tokens(caplog, service, client):

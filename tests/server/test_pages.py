@@ -323,6 +323,7 @@ BAD_NEXT = [
     "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example",
     "javascript:alert(1)", "/\t/evil.example", "/\n/evil.example", " //evil.example", "/a b", "evil",
     "", "/é", "/\x00", "/" + "x" * 5_000, "/\x7f", "@evil.example", "/a\\..\\b",
+    "/.//evil.example", "/%2e%2E//evil.example",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -83,10 +84,13 @@ class TokenFile:
         """See `TokenStorage.load`.
 
         Raises:
-            ConfigurationError: Something else than tokens is in the file.
+            ConfigurationError: Something else than tokens is in the file, or others than its owner
+                have a right to it.
         """
         try:
-            text = self._path.read_text("utf-8")
+            with self._path.open(encoding="utf-8") as file:
+                self._refuse_others(os.fstat(file.fileno()))
+                text = file.read()
         except FileNotFoundError:
             return None
         try:
@@ -128,5 +132,19 @@ class TokenFile:
         finally:
             os.close(descriptor)
 
+    def _refuse_others(self, status: os.stat_result) -> None:
+        """Refuse a file in which another user of the machine finds our tokens, or has left theirs."""
+        if status.st_uid != os.geteuid():
+            raise ConfigurationError(
+                f"{self._path} belongs to another user; remove it and sign in again"
+            )
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            raise ConfigurationError(
+                f"{self._path} can be read or changed by other users; take that from them "
+                "(chmod 600), or remove it and sign in again"
+            )
+
     def _make_folder(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = self._path.parent
+        for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
