@@ -25,7 +25,7 @@ OTHER_SECRET = "Zw4-second-server-secret-of-the-tests-fedcba9876543210"
 MODES = ("session", "jwt", "hybrid")
 STORED_MODES = ("session", "hybrid")
 TRANSPORTS = ("cookie", "bearer")
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 20.0
 HOUR = 3600
 DAY = 24 * HOUR
 

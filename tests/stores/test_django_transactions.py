@@ -1,7 +1,7 @@
 """The store writes in the application's transactions, and lives and dies with them."""
 
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import ModuleType
 
 import pytest
@@ -159,6 +159,22 @@ def test_what_was_read_in_a_transaction_is_not_believed_after_it(mode, outer, al
         else:
             promote()
         assert {"reader"} == roles()
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "jwt"])
+def test_keys_made_in_a_transaction_that_was_rolled_back(mode, alias):
+    """They sign nothing afterwards: another process knows every token."""
+    with (
+        closing(Sojourn(f"django://{alias}", mode=mode, url=URL, secret=SECRET)) as auth,
+        closing(Sojourn(f"django://{alias}", mode=mode, url=URL, secret=SECRET)) as other,
+    ):
+        with suppress(Failed), transaction.atomic(using=alias):
+            within = login(auth)
+            assert None is refusal(auth, within)
+            raise Failed
+        after = login(auth)
+        assert (None, None) == (refusal(auth, after), refusal(other, after))
+        assert "invalid_token" == refusal(auth, within), "of a key that nobody has"
 
 
 def test_no_feed_has_what_is_not_committed(store, alias):

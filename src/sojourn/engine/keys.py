@@ -17,6 +17,7 @@ from sojourn.model import AuditRecord, Event, Kind, Principal, Session, Transpor
 
 if TYPE_CHECKING:
     from sojourn.engine.core import Core
+    from sojourn.ports import Tentative
     from sojourn.server_secret import ServerSecrets
     from sojourn.settings import Settings
 
@@ -52,6 +53,7 @@ class Keys:
         self._verifier: TokenVerifier[AccessClaims] | None = None
         self._loaded_at_ms = 0
         self._is_outdated = True
+        self._tentative: Tentative | None = None
         self.remembered: Bounded[Remembered] = Bounded(REMEMBERED_TOKENS)
 
     def mark_outdated(self) -> None:
@@ -60,8 +62,12 @@ class Keys:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the ring has to be read before anything is verified."""
-        return self._is_outdated
+        """Whether the ring has to be read before anything is verified.
+
+        So it has once the transaction is over in which it was read: it may have been rolled back.
+        """
+        tentative = self._tentative
+        return self._is_outdated or (tentative is not None and not tentative.is_tentative())
 
     @property
     def ring(self) -> Ring:
@@ -76,6 +82,9 @@ class Keys:
         """
         for _ in range(MAX_ATTEMPTS):
             self._is_outdated = False  # before reading, so that a mark set meanwhile is kept
+            tentative = core.picture.tentative
+            is_tentative = tentative is not None and tentative.is_tentative()
+            self._tentative = tentative if is_tentative else None
             try:
                 await self._read(core)
             except BaseException:
@@ -115,7 +124,7 @@ class Keys:
 
     async def reload_for_unknown_kid(self, core: Core) -> bool:
         """Read the ring again for a kid it did not have, within a budget of its own."""
-        if core.clock() - self._loaded_at_ms < RELOAD_INTERVAL_MS and not self._is_outdated:
+        if core.clock() - self._loaded_at_ms < RELOAD_INTERVAL_MS and not self.is_outdated:
             return False
         await self.load(core)
         return True
@@ -125,7 +134,7 @@ class Keys:
     async def keep_schedule(self, core: Core) -> None:
         """Read the ring where it is out of date, and add the next key where one is due."""
         due_ms = self.ring.next_signs_from_ms(self._settings, now_ms=core.clock())
-        if self._is_outdated or due_ms is not None:
+        if self.is_outdated or due_ms is not None:
             await self.load(core)
 
     async def signing_key(self, core: Core) -> SigningKey:
