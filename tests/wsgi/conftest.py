@@ -8,7 +8,8 @@ from sojourn.sync import drive
 
 @pytest.fixture(autouse=True)
 def closing():
+    before = set(core._cores)
     yield
-    for each in list(core._cores):
+    for each in set(core._cores) - before:
         if each.is_open:
             drive(each.close())
